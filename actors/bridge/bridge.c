@@ -1,0 +1,109 @@
+/* The bridge's table of messages, and what it does when time passes. */
+#include "actors/bridge/bridge.h"
+
+#include <assert.h>
+
+enum { MS = 1000000, ASK_AGAIN = 500 * MS };
+
+static void init(void *state, const struct actor_setup *setup) {
+    struct bridge *self = state;
+    self->keys = setup->keys;
+    self->hold = setup->hold;
+    self->inflight_max = setup->inflight_max < PURCHASES_MAX ? setup->inflight_max : PURCHASES_MAX;
+    self->rate_user = setup->rate_user;
+    self->rate_user_burst =
+        setup->rate_user_burst > setup->rate_user ? setup->rate_user_burst : setup->rate_user;
+    for (uint32_t i = 0; i < PURCHASES_MAX; i++)
+        self->slots[i].next = i + 1;
+}
+
+/* Snapshots are asked for until they have come: the actors may start after us. */
+static void ask_snapshots(struct bridge *self, int64_t now, struct outbox *out) {
+    if (now - self->asked_at < ASK_AGAIN) return;
+    self->asked_at = now;
+    if (!self->catalogue_known) {
+        SEND(out, ACTOR_catalogue, sale_rows_get, NULL);
+        SEND(out, ACTOR_catalogue, lot_rows_get, NULL);
+    }
+    if (!self->revoked_known) SEND(out, ACTOR_session, revoked_load, NULL);
+}
+
+static void on_rows_end(struct bridge *self, const struct message *in) {
+    uint32_t what = BODY(in, rows_end)->what;
+    if (what == MSG_lot_rows_get) self->catalogue_known = true;
+    if (what == MSG_revoked_load) self->revoked_known = true;
+}
+
+/* A person acts: user and session stand in the message, filled by the port from the token. */
+static void pass_on(struct bridge *self, const struct message *in, enum address to, int64_t now,
+                    struct outbox *out) {
+    const struct message_type *type = message_type((enum message_id)in->head.type);
+    const struct field *user = field_named(type, text_of("user_id"));
+    const struct field *session = field_named(type, text_of("session_id"));
+    int64_t user_id = user ? field_number(user, in->body) : 0;
+    int64_t session_id = session ? field_number(session, in->body) : 0;
+    if (bridge_admit(self, in, user_id, session_id, now, out)) outbox_forward(out, to, in);
+}
+
+static void handle_one(struct bridge *self, const struct message *in, int64_t now,
+                       struct outbox *out) {
+    switch ((enum message_id)in->head.type) {
+    case MSG_account_create:
+    case MSG_session_create:
+    case MSG_session_refresh: outbox_forward(out, ACTOR_session, in); return;
+    case MSG_session_delete:
+    case MSG_ticket_create: pass_on(self, in, ACTOR_session, now, out); return;
+    case MSG_order_list:
+    case MSG_order_cancel: pass_on(self, in, ACTOR_order, now, out); return;
+    case MSG_payment_create: pass_on(self, in, ACTOR_payment, now, out); return;
+    case MSG_payment_callback: outbox_forward(out, ACTOR_payment, in); return;
+    case MSG_order_get: bridge_on_order_get(self, in, out); return;
+    case MSG_order_create: bridge_on_order_create(self, in, now, out); return;
+    case MSG_sale_list: bridge_on_sale_list(self, in, out); return;
+    case MSG_sale_get: bridge_on_sale_get(self, in, out); return;
+    case MSG_held: bridge_on_held(self, in); return;
+    case MSG_order_view: bridge_on_decision(self, in, out); return;
+    case MSG_failed:
+        if (in->head.origin == ACTOR_bridge) bridge_on_decision(self, in, out);
+        return; /* Otherwise a snapshot that is asked for again. */
+    case MSG_lot_hint: bridge_on_lot_hint(self, in, now); return;
+    case MSG_sale_view: bridge_on_sale_view(self, in); return;
+    case MSG_lot_view: bridge_on_lot_view(self, in); return;
+    case MSG_session_revoked: bridge_on_session_revoked(self, in, now); return;
+    case MSG_rows_end: on_rows_end(self, in); return;
+    case MSG_started:
+    case MSG_tick: ask_snapshots(self, now, out); return;
+    case MSG_stop: self->stopping = true; return;
+    default: outbox_reply_failed(out, in, PROBLEM_malformed); return;
+    }
+}
+
+static void handle(void *state, const struct message *in, uint32_t count, int64_t now,
+                   struct outbox *out) {
+    struct bridge *self = state;
+    for (uint32_t i = 0; i < count; i++)
+        handle_one(self, &in[i], now, out);
+    outbox_ready(out, self->catalogue_known && self->revoked_known && !self->stopping,
+                 &self->told_ready);
+    bridge_end_holds(self, now, out);
+}
+
+static void check(const void *state) {
+    const struct bridge *self = state;
+    assert(self->in_flight <= PURCHASES_MAX);
+    assert(self->queue_count <= PURCHASES_MAX * 2);
+    assert(self->in_flight <= self->queue_count);
+    assert(self->lot_count <= LOTS_MAX && self->sale_count <= SALES_MAX);
+}
+
+const struct actor_type bridge_type = {
+    .name = "bridge",
+    .address = ACTOR_bridge,
+    .state_size = sizeof(struct bridge),
+    .batch_max = 256,
+    .sends_max = 1024, /* Three of its own; the rest lets holds that end together go out. */
+    .tick_every = 10 * MS,
+    .init = init,
+    .handle = handle,
+    .check = check,
+};

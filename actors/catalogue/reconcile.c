@@ -1,0 +1,198 @@
+/* reconcile -> lot_account_get to PostgreSQL, lot_count to inventory for each lot
+ *           -> reconcile_view rows, rows_end | failed recovering, unavailable, not_found */
+#include <string.h>
+
+#include "actors/catalogue/catalogue.h"
+
+#define STAGE_LOST    (5 * CATALOGUE_SECOND)
+#define RECOUNT_AFTER (100 * CATALOGUE_MS)
+
+static void ask_accounts(struct run *run, int64_t now, struct outbox *out) {
+    run->stage = RUN_accounts;
+    run->until = now + STAGE_LOST;
+    ASK(out, PORT_pg_shop, lot_account_get, ACTOR_catalogue, run->number, run->head.trace)
+        ->sale_id = run->sale_id;
+}
+
+void catalogue_on_reconcile(struct catalogue *self, const struct message *in, int64_t now,
+                            struct outbox *out) {
+    for (uint32_t i = 0; i < CATALOGUE_RUNS_MAX; i++) {
+        struct run *run = &self->runs[i];
+        if (run->stage != RUN_free) continue;
+        run->head = in->head;
+        run->number = CATALOGUE_RUN | (++self->runs_made * CATALOGUE_RUNS_MAX + i);
+        run->sale_id = BODY(in, reconcile)->sale_id;
+        run->count = run->next = run->waiting = run->recounts = 0;
+        ask_accounts(run, now, out);
+        return;
+    }
+    outbox_refuse(out, in, PROBLEM_overloaded);
+}
+
+struct run *catalogue_run(struct catalogue *self, uint64_t number) {
+    if ((number & CATALOGUE_RUN) == 0) return NULL;
+    struct run *run = &self->runs[number % CATALOGUE_RUNS_MAX];
+    return run->stage != RUN_free && run->number == number ? run : NULL;
+}
+
+static struct run_lot *lot_of(struct run *run, int64_t lot_id) {
+    for (uint32_t i = 0; i < run->count; i++) {
+        if (run->lots[i].lot_id == lot_id) return &run->lots[i];
+    }
+    return NULL;
+}
+
+/* The first account makes the row; later ones replace only what was off. */
+void catalogue_run_account(struct run *run, const struct lot_account *account) {
+    if (run->stage != RUN_accounts) return;
+    struct run_lot *lot = lot_of(run, account->lot_id);
+    if (lot == NULL) {
+        if (run->count == CATALOGUE_LOTS_MAX || run->recounts > 0) return;
+        lot = &run->lots[run->count++];
+        *lot = (struct run_lot){ .lot_id = account->lot_id, .off = true };
+    }
+    if (!lot->off) return;
+    lot->state = account->state;
+    lot->allocated = account->allocated;
+    lot->sold = account->sold;
+    lot->orders = account->orders;
+    lot->counted = false;
+}
+
+/* Lots that are not in the hot counter yet, or not any more, have no second store to agree with. */
+static bool is_hot(struct catalogue *self, const struct run_lot *lot) {
+    if (lot->state == lot_state_settled) return false;
+    const struct catalogue_lot *known = catalogue_lot(self, lot->lot_id);
+    return lot->state != lot_state_waiting || (known != NULL && known->hot != lot_state_none);
+}
+
+void catalogue_run_accounts_end(struct catalogue *self, struct run *run, int64_t now) {
+    if (run->stage != RUN_accounts) return;
+    run->stage = RUN_counts;
+    run->until = now + STAGE_LOST;
+    run->next = run->waiting = 0;
+    for (uint32_t i = 0; i < run->count; i++) {
+        struct run_lot *lot = &run->lots[i];
+        if (!lot->off || is_hot(self, lot)) continue;
+        lot->counted = true;
+        lot->undecided = 0;
+        lot->held = lot->sold;
+        lot->available = lot->allocated - lot->sold;
+    }
+}
+
+void catalogue_run_counted(struct run *run, const struct lot_counted *counted, int64_t now) {
+    struct run_lot *lot = lot_of(run, counted->lot_id);
+    if (run->stage != RUN_counts || lot == NULL || lot->counted) return;
+    lot->counted = true;
+    lot->available = counted->available;
+    lot->held = counted->held;
+    lot->undecided = counted->undecided;
+    run->waiting--;
+    run->until = now + STAGE_LOST;
+}
+
+static int64_t undos_of(const struct run_lot *lot) {
+    return lot->held - lot->undecided - lot->sold;
+}
+
+static int64_t difference_of(const struct run_lot *lot) {
+    return lot->allocated - (lot->available + lot->undecided + lot->sold + undos_of(lot));
+}
+
+/* Every term that is off, the one PostgreSQL alone can tell first; empty when exact. */
+static const char *off_of(const struct run_lot *lot) {
+    bool orders = lot->orders != lot->sold;
+    bool available = difference_of(lot) != 0;
+    bool undos = undos_of(lot) < 0; /* Fewer units are held than were sold. */
+    static const char *const names[8] = {
+        "",      "sold",        "available",        "sold, available",
+        "undos", "sold, undos", "available, undos", "sold, available, undos",
+    };
+    return names[(orders ? 1U : 0U) | (available ? 2U : 0U) | (undos ? 4U : 0U)];
+}
+
+static void fail(struct run *run, enum problem problem, struct outbox *out) {
+    const struct message cause = { .head = run->head };
+    struct failed *failed = outbox_refuse_with(out, &cause, problem);
+    failed->id = run->sale_id;
+    run->stage = RUN_free;
+}
+
+void catalogue_run_failed(struct run *run, const struct message *in, struct outbox *out) {
+    bool store = in->head.from == PORT_pg_shop;
+    fail(run, store ? BODY(in, failed)->problem : PROBLEM_recovering, out);
+}
+
+static void count_lots(struct run *run, struct outbox *out) {
+    for (; run->next < run->count && outbox_room(out) > 0; run->next++) {
+        const struct run_lot *lot = &run->lots[run->next];
+        if (!lot->off || lot->counted) continue;
+        ASK(out, ACTOR_inventory, lot_count, ACTOR_catalogue, run->number, run->head.trace)
+            ->lot_id = lot->lot_id;
+        run->waiting++;
+    }
+}
+
+/* All have been counted: those that are exact stay so, the others are looked at again. */
+static void judge(struct run *run, int64_t now) {
+    bool again = false;
+    for (uint32_t i = 0; i < run->count; i++) {
+        run->lots[i].off = off_of(&run->lots[i])[0] != 0;
+        again = again || run->lots[i].off;
+    }
+    run->next = 0;
+    if (again && run->recounts < CATALOGUE_RECOUNTS) {
+        run->recounts++;
+        run->stage = RUN_pause;
+        run->until = now + RECOUNT_AFTER;
+    } else {
+        run->stage = RUN_answer;
+    }
+}
+
+static void answer(struct run *run, struct outbox *out) {
+    const struct message cause = { .head = run->head };
+    for (; run->next < run->count && outbox_room(out) > 1; run->next++) {
+        const struct run_lot *lot = &run->lots[run->next];
+        struct reconcile_view *view = ANSWER(out, &cause, reconcile_view);
+        view->lot_id = lot->lot_id;
+        view->allocated = lot->allocated;
+        view->available = lot->available;
+        view->undecided = lot->undecided;
+        view->sold = lot->sold;
+        view->undos = undos_of(lot);
+        view->held = lot->held;
+        view->orders = lot->orders;
+        view->difference = difference_of(lot);
+        if (off_of(lot)[0] != 0) view->off = text_of(off_of(lot));
+    }
+    if (run->next < run->count || outbox_room(out) == 0) return;
+    struct rows_end *end = ANSWER(out, &cause, rows_end);
+    end->what = MSG_reconcile;
+    end->count = run->count;
+    run->stage = RUN_free;
+}
+
+void catalogue_run_step(struct catalogue *self, struct run *run, int64_t now, struct outbox *out) {
+    (void)self;
+    if (outbox_room(out) == 0) return;
+    switch (run->stage) {
+    case RUN_free: return;
+    case RUN_accounts:
+        if (run->until <= now) fail(run, PROBLEM_unavailable, out);
+        return;
+    case RUN_counts:
+        count_lots(run, out);
+        if (run->next == run->count && run->waiting == 0)
+            judge(run, now);
+        else if (run->until <= now)
+            fail(run, PROBLEM_recovering, out);
+        if (run->stage == RUN_answer) answer(run, out);
+        return;
+    case RUN_pause:
+        if (run->until <= now) ask_accounts(run, now, out);
+        return;
+    case RUN_answer: answer(run, out); return;
+    }
+}

@@ -1,0 +1,137 @@
+/* order_cancel, deadline -> order_return;  returned -> undo, and order_find | failed to who cancels
+ *
+ * A return whose commit is unknown is sent again until PostgreSQL has told what became of it:
+ * `same` brings the reservation that has to be undone. */
+#include "actors/order/order.h"
+#include "actors/order/states.h"
+
+static const int64_t again_after = INT64_C(2000000000), later = INT64_C(1000000000);
+
+static void send(struct order *self, uint32_t slot, int64_t now, struct outbox *out) {
+    struct order_back *back = &self->returns[slot];
+    struct order_return *order_return = ASK(out, PORT_pg_shard, order_return, ACTOR_order,
+                                            (uint64_t)back->order_id, back->head.trace);
+    order_return->order_id = back->order_id;
+    order_return->user_id = back->user_id;
+    order_return->to = back->to;
+    order_return->now = now;
+    back->sent_at = now;
+    chain_append(&self->returning, slot);
+}
+
+/* False: no room. */
+static bool begin(struct order *self, const struct order_back *back, int64_t now,
+                  struct outbox *out) {
+    uint32_t slot;
+    if (!order_undo_room(self) || !slots_take(&self->returns_free, &slot)) return false;
+    idmap_put(&self->return_map, back->order_id, slot);
+    self->returns[slot] = *back;
+    send(self, slot, now, out);
+    return true;
+}
+
+static struct order_back *find(struct order *self, int64_t order_id) {
+    uint32_t slot;
+    return idmap_get(&self->return_map, order_id, &slot) ? &self->returns[slot] : NULL;
+}
+
+static void end(struct order *self, const struct order_back *back) {
+    uint32_t slot = (uint32_t)(back - self->returns);
+    chain_remove(&self->returning, slot);
+    idmap_remove(&self->return_map, back->order_id);
+    slots_give(&self->returns_free, slot);
+}
+
+void order_on_cancel(struct order *self, const struct message *in, int64_t now,
+                     struct outbox *out) {
+    const struct order_cancel *want = BODY(in, order_cancel);
+    struct order_back back = { .head = in->head,
+                               .order_id = want->order_id,
+                               .user_id = want->user_id,
+                               .to = order_state_cancelled };
+    const struct order_back *known = find(self, want->order_id);
+    if (known != NULL && known->head.origin == in->head.origin &&
+        known->head.request == in->head.request) {
+        return; /* The same message again. */
+    }
+    if (known != NULL || !begin(self, &back, now, out)) {
+        outbox_refuse_with(out, in, PROBLEM_overloaded)->retry_after = 1;
+    }
+}
+
+void order_on_deadline(struct order *self, const struct message *in, int64_t now,
+                       struct outbox *out) {
+    const struct deadline *deadline = BODY(in, deadline);
+    struct order_back back = { .order_id = deadline->id, .to = order_state_expired };
+    if (deadline->kind != deadline_kind_pay_by || find(self, deadline->id) != NULL) return;
+    if (!begin(self, &back, now, out)) order_set_deadline(out, deadline->id, now + later);
+}
+
+static void undo_returned(struct order *self, const struct returned *got, int64_t now,
+                          struct outbox *out) {
+    if (got->to_general || got->rid == 0 || got->quantity == 0) return;
+    struct undo undo = { .rid = got->rid,
+                         .order_id = got->order_id,
+                         .user_id = got->user_id,
+                         .lot_id = got->lot_id,
+                         .quantity = got->quantity,
+                         .keep = 1, /* The order exists: its ticket finds it. */
+                         .epoch = got->epoch };
+    order_undo(self, &undo, now, out);
+}
+
+static void refused(const struct order_back *back, const struct returned *got, int64_t now,
+                    struct outbox *out) {
+    struct message cause = { .head = back->head };
+    if (back->head.origin != NOBODY) {
+        struct failed *failed = ANSWER(out, &cause, failed);
+        failed->problem = got->reason != PROBLEM_none ? got->reason : PROBLEM_illegal_state;
+        failed->what = MSG_order_cancel;
+        failed->id = got->order_id;
+    }
+    if (back->to == order_state_expired && order_is_unpaid(got->state) && got->pay_by != 0) {
+        /* Not due yet.  A clock that disagrees with PostgreSQL's rows must not make a loop. */
+        order_set_deadline(out, got->order_id, got->pay_by > now ? got->pay_by : now + later);
+    }
+}
+
+void order_on_returned(struct order *self, const struct message *in, int64_t now,
+                       struct outbox *out) {
+    const struct returned *got = BODY(in, returned);
+    struct order_back *back = find(self, got->order_id);
+    bool back_now = got->outcome == outcome_accepted || got->outcome == outcome_same;
+    if (back_now) undo_returned(self, got, now, out); /* Also when told twice: it is by rid. */
+    if (back == NULL) return;
+    struct order_back ended = *back;
+    end(self, back);
+    if (!back_now) {
+        refused(&ended, got, now, out);
+        return;
+    }
+    order_set_deadline(out, got->order_id, 0);
+    if (ended.head.origin == NOBODY) return;
+    struct message cause = { .head = ended.head };
+    struct order_find *order_find = SEND(out, PORT_pg_shop, order_find, &cause);
+    order_find->order_id = got->order_id;
+    order_find->user_id = ended.user_id;
+}
+
+void order_on_return_failed(struct order *self, const struct message *in, struct outbox *out) {
+    struct order_back *back = find(self, (int64_t)in->head.request);
+    if (back == NULL || back->head.origin == NOBODY) return;
+    struct message cause = { .head = back->head };
+    struct failed *failed = ANSWER(out, &cause, failed);
+    *failed = *BODY(in, failed);
+    failed->what = MSG_order_cancel;
+    failed->retry_after = 1;
+    back->head.origin = NOBODY; /* Committed or not: go on until it is known. */
+}
+
+void order_send_returns(struct order *self, int64_t now, struct outbox *out) {
+    uint32_t slot;
+    while (order_room(out, 2) && chain_first(&self->returning, &slot) &&
+           now - self->returns[slot].sent_at >= again_after) {
+        chain_remove(&self->returning, slot);
+        send(self, slot, now, out);
+    }
+}

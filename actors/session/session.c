@@ -1,0 +1,108 @@
+/* The session actor's table of messages. */
+#include "actors/session/session.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+enum { MS = 1000000, ASK_AGAIN = 500 * MS };
+
+static void init(void *state, const struct actor_setup *setup) {
+    struct session *self = state;
+    self->keys = setup->keys;
+    self->ids.worker = setup->worker;
+    memcpy(self->seed, setup->seed, sizeof self->seed);
+    self->access_life = setup->access_life;
+    self->refresh_life = setup->refresh_life;
+    self->idle = setup->session_idle;
+    self->ticket_life = setup->ticket_life;
+    self->ticket_lead = setup->ticket_lead;
+    self->login_failures_max = setup->login_failures_max;
+    self->cancels_max = setup->cancels_max;
+}
+
+void session_random(struct session *self, uint8_t bytes[REFRESH_BYTES]) {
+    uint64_t counter = ++self->drawn;
+    crypto_generichash(bytes, REFRESH_BYTES, (const uint8_t *)&counter, sizeof counter, self->seed,
+                       sizeof self->seed);
+}
+
+static void on_time(struct session *self, int64_t now, struct outbox *out) {
+    login_sweep(self, now);
+    if (self->catalogue_known || now - self->asked_at < ASK_AGAIN) return;
+    self->asked_at = now;
+    SEND(out, ACTOR_catalogue, sale_rows_get, NULL);
+    SEND(out, ACTOR_catalogue, lot_rows_get, NULL);
+}
+
+/* The bridge wants to know which tokens are not to be believed. */
+static void on_revoked_load(struct session *self, const struct message *in, int64_t now,
+                            struct outbox *out) {
+    struct revoked_load *load = ASK(out, PORT_pg_shop, revoked_load, (enum address)in->head.from,
+                                    in->head.request, in->head.trace);
+    load->since = now - self->access_life;
+}
+
+static void on_session_revoked(struct session *self, const struct message *in, int64_t now,
+                               struct outbox *out) {
+    struct session_revoked *revoked = ANSWER(out, in, session_revoked);
+    revoked->session_id = BODY(in, session_revoked)->session_id;
+    revoked->until = now + self->access_life;
+}
+
+static void on_rows_end(struct session *self, const struct message *in, struct outbox *out) {
+    const struct rows_end *end = BODY(in, rows_end);
+    if (end->what == MSG_lot_rows_get) self->catalogue_known = true;
+    if (end->what == MSG_revoked_load) ANSWER(out, in, rows_end)->what = end->what;
+}
+
+static void handle_one(struct session *self, const struct message *in, int64_t now,
+                       struct outbox *out) {
+    switch ((enum message_id)in->head.type) {
+    case MSG_account_create: session_on_account_create(self, in, now, out); return;
+    case MSG_session_create: session_on_session_create(self, in, now, out); return;
+    case MSG_session_refresh: session_on_session_refresh(self, in, now, out); return;
+    case MSG_session_delete: session_on_session_delete(self, in, now, out); return;
+    case MSG_hash_made: session_on_hash_made(self, in, now, out); return;
+    case MSG_account_view: session_on_account_view(self, in, out); return;
+    case MSG_account_row: session_on_account_row(self, in, now, out); return;
+    case MSG_hash_checked: session_on_hash_checked(self, in, now, out); return;
+    case MSG_session_row: session_on_session_row(self, in, now, out); return;
+    case MSG_done: session_on_done(self, in, now, out); return;
+    case MSG_failed: session_on_failed(self, in, out); return;
+    case MSG_ticket_create: session_on_ticket_create(self, in, now, out); return;
+    case MSG_ticket_facts: session_on_ticket_facts(self, in, now, out); return;
+    case MSG_sale_view: session_on_sale_view(self, in); return;
+    case MSG_lot_view: session_on_lot_view(self, in); return;
+    case MSG_revoked_load: on_revoked_load(self, in, now, out); return;
+    case MSG_session_revoked: on_session_revoked(self, in, now, out); return;
+    case MSG_rows_end: on_rows_end(self, in, out); return;
+    case MSG_started:
+    case MSG_tick: on_time(self, now, out); return;
+    case MSG_stop: return;
+    default: outbox_reply_failed(out, in, PROBLEM_malformed); return;
+    }
+}
+
+static void handle(void *state, const struct message *in, uint32_t count, int64_t now,
+                   struct outbox *out) {
+    for (uint32_t i = 0; i < count; i++)
+        handle_one(state, &in[i], now, out);
+}
+
+static void check(const void *state) {
+    const struct session *self = state;
+    assert(self->lot_count <= SESSION_LOTS_MAX && self->sale_count <= SESSION_SALES_MAX);
+}
+
+const struct actor_type session_type = {
+    .name = "session",
+    .address = ACTOR_session,
+    .state_size = sizeof(struct session),
+    .batch_max = 256,
+    .sends_max = 3,
+    .tick_every = 200 * MS,
+    .init = init,
+    .handle = handle,
+    .check = check,
+};

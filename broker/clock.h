@@ -1,0 +1,14 @@
+/* The clock, read here and nowhere else: actors are given `now`.  Thread safe, never blocks.
+ * How a time is written and read as text: schema/timefmt.h. */
+#ifndef BROKER_CLOCK_H
+#define BROKER_CLOCK_H
+
+#include <stdint.h>
+
+/* Wall clock, nanoseconds since 1970-01-01T00:00:00Z.  May step backwards. */
+int64_t clock_now(void);
+
+/* Nanoseconds since some fixed point in the past; never goes backwards.  For durations. */
+int64_t clock_mono(void);
+
+#endif

@@ -1,0 +1,56 @@
+#include "broker/keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool keys_make(const char *path) {
+    uint8_t key[SEAL_KEY_BYTES];
+    char hex[2 * SEAL_KEY_BYTES + 1], line[128];
+    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (file < 0) return errno == EEXIST;
+    randombytes_buf(key, sizeof key);
+    sodium_bin2hex(hex, sizeof hex, key, sizeof key);
+    int size =
+        snprintf(line, sizeof line, "# id and 32 bytes in hex; the last line signs\n1 %s\n", hex);
+    bool good = write(file, line, (size_t)size) == size && fsync(file) == 0;
+    sodium_memzero(key, sizeof key);
+    sodium_memzero(line, sizeof line);
+    sodium_memzero(hex, sizeof hex);
+    if (close(file) != 0 || !good) {
+        unlink(path); /* Half a key file would be refused for ever. */
+        return false;
+    }
+    return true;
+}
+
+bool keys_load(const char *path, struct seal_keys *keys, char *error, size_t error_size) {
+    char text[4096];
+    uint32_t line = 0;
+    struct stat status;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        snprintf(error, error_size, "keys.file: could not open %s: %s", path, strerror(errno));
+        return false;
+    }
+    bool private = fstat(file, &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+    ssize_t size = read(file, text, sizeof text);
+    close(file);
+    if (!private) {
+        snprintf(error, error_size, "keys.file: %s must be readable by its owner only", path);
+        return false;
+    }
+    if (size <= 0 || size == sizeof text) {
+        snprintf(error, error_size, "keys.file: %s must have 1 to %d keys", path, SEAL_KEYS_MAX);
+        return false;
+    }
+    bool good = seal_keys_parse(keys, text, (size_t)size, &line);
+    sodium_memzero(text, sizeof text);
+    if (!good)
+        snprintf(error, error_size, "keys.file: %s:%u: must be an id and 64 hex digits", path,
+                 line);
+    return good;
+}

@@ -1,0 +1,193 @@
+/* doorbuster serve: opens everything in the order in which it can fail, runs until a signal,
+ * drains. */
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "broker/clock.h"
+#include "broker/host.h"
+#include "broker/keys.h"
+#include "broker/log.h"
+#include "broker/main/commands.h"
+#include "config/config.h"
+
+enum { THREAD_edge, THREAD_shard, THREAD_shop };
+enum { LEASE_MINUTES = 60 };
+
+/* The default spread: a hop between threads costs a wake-up, so a purchase makes two of them. */
+static const struct host_place places[] = {
+    { ACTOR_bridge, THREAD_edge, &bridge_type, NULL },
+    { PORT_http, THREAD_edge, NULL, &http_port },
+    { ACTOR_inventory, THREAD_shard, &inventory_type, NULL },
+    { ACTOR_order, THREAD_shard, &order_type, NULL },
+    { ACTOR_timer, THREAD_shard, &timer_type, NULL },
+    { PORT_redis, THREAD_shard, NULL, &redis_port },
+    { PORT_pg_shard, THREAD_shard, NULL, &pg_port },
+    { ACTOR_session, THREAD_shop, &session_type, NULL },
+    { ACTOR_catalogue, THREAD_shop, &catalogue_type, NULL },
+    { ACTOR_payment, THREAD_shop, &payment_type, NULL },
+    { ACTOR_notifier, THREAD_shop, &notifier_type, NULL },
+    { PORT_pg_shop, THREAD_shop, NULL, &pg_port },
+    { PORT_hash, THREAD_shop, NULL, &hash_port },
+    { PORT_pay, THREAD_shop, NULL, &pay_port },
+    { PORT_mail, THREAD_shop, NULL, &mail_port },
+    { PORT_door, THREAD_shop, NULL, &door_port },
+};
+
+static int complain(const char *what) {
+    fprintf(stderr, "doorbuster: %s\n", what);
+    return 1;
+}
+
+static bool read_options(int argc, char **argv, struct config *config, int *code) {
+    struct config_options options = { 0 };
+    struct config_error error;
+    *code = 2;
+    for (int at = 1; at < argc;) {
+        int taken = config_option(&options, argc, argv, &at);
+        if (taken < 0) return false;
+        if (taken == 0) {
+            fprintf(stderr, "doorbuster: `%s` is not an option of this command\n", argv[at]);
+            return false;
+        }
+    }
+    *code = 1;
+    if (config_load(config, options.file, options.sets, options.sets_count, &error)) return true;
+    complain(error.text);
+    return false;
+}
+
+static struct actor_setup actor_values(const struct config *c, const struct seal_keys *keys,
+                                       uint32_t worker) {
+    return (struct actor_setup){
+        .worker = worker,
+        .keys = keys,
+        .hold = c->http_hold,
+        .inflight_max = (uint32_t)c->http_inflight_max,
+        .rate_user = (uint32_t)c->http_rate_user,
+        .rate_user_burst = (uint32_t)c->http_rate_user_burst,
+        .rate_peer = (uint32_t)c->http_rate_peer,
+        .rate_peer_burst = (uint32_t)c->http_rate_peer_burst,
+        .access_life = c->session_access_life,
+        .refresh_life = c->session_refresh_life,
+        .session_idle = c->session_idle,
+        .login_failures_max = (uint32_t)c->session_login_failures_max,
+        .ticket_life = c->ticket_life,
+        .ticket_lead = c->ticket_lead,
+        .pay_window = c->sale_pay_window,
+        .cancels_max = (uint32_t)c->order_cancels_max,
+        .batch_max = (uint32_t)c->order_batch_max,
+        .journal_cap = (uint32_t)c->order_journal_cap,
+        .journal_age_max = c->order_journal_age_max,
+        .idle_read = c->order_idle_read,
+        .hint_every = c->inventory_hint_every,
+        .hint_life = c->inventory_hint_life,
+        .payment_query_every = c->payment_query_every,
+        .mail_attempts_max = (uint32_t)c->mail_attempts_max,
+        .mail_on = c->mail_smtp_url[0] != 0,
+    };
+}
+
+static const int64_t second = INT64_C(1000000000);
+
+/* Ids of two processes differ by their worker number, which PostgreSQL leases to a holder. */
+static bool lease_worker(const struct config *config, const struct seal_keys *keys,
+                         struct worker_lease *lease) {
+    static char holder[100];
+    char node[65] = "";
+    struct worker_leased leased;
+    enum problem problem;
+    gethostname(node, sizeof node - 1);
+    snprintf(holder, sizeof holder, "%s %ld %lld", node, (long)getpid(), (long long)clock_now());
+    *lease = (struct worker_lease){ .worker = config->node_worker,
+                                    .holder = text_of(holder),
+                                    .now = clock_now(),
+                                    .until = clock_now() + LEASE_MINUTES * 60 * second };
+    struct port_setup setup = { config, keys, PORT_pg_shop, 0 };
+    if (!host_call(&pg_port, &setup, MSG_worker_lease, lease, MSG_worker_leased, &leased,
+                   30 * second, &problem)) {
+        log_error("serve", "no worker id", LOG_TEXT("problem", problem_name(problem)), LOG_END);
+        return false;
+    }
+    lease->worker = leased.worker;
+    return true;
+}
+
+static void raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void start_log(const struct config *config) {
+    enum log_level level = LOG_LEVEL_info;
+    enum log_format format = LOG_FORMAT_logfmt;
+    log_level_parse(config->log_level, &level);
+    log_format_parse(config->log_format, &format);
+    log_setup(level, format, (uint32_t)config->log_rate, STDERR_FILENO);
+}
+
+static int run(const struct config *config, const struct seal_keys *keys, const sigset_t *signals) {
+    struct worker_lease lease;
+    if (!lease_worker(config, keys, &lease)) return 1;
+    struct host_setup setup = { .config = config,
+                                .keys = keys,
+                                .actor = actor_values(config, keys, (uint32_t)lease.worker),
+                                .places = places,
+                                .place_count = sizeof places / sizeof places[0],
+                                .lease = lease,
+                                .lease_life = LEASE_MINUTES * 60 * second,
+                                .renew_every = LEASE_MINUTES * 10 * second };
+    struct host *host = host_open(&setup);
+    if (host == NULL) return complain("could not start; the log says why");
+    log_info("serve", "open", LOG_TEXT("http", config->http_listen),
+             LOG_I64("worker", lease.worker), LOG_END);
+    int signal = 0;
+    while (sigwait(signals, &signal) != 0 || signal == SIGHUP)
+        continue;
+    log_info("serve", "draining", LOG_I64("signal", signal), LOG_END);
+    bool clean = host_drain(host, config->host_drain);
+    host_close(host);
+    log_info("serve", "stopped", LOG_BOOL("journal_decided", clean), LOG_END);
+    log_flush();
+    return 0; /* What is left in the journal is decided at the next start. */
+}
+
+int serve_command(int argc, char **argv) {
+    static struct config config;
+    static struct seal_keys keys;
+    char error[300];
+    int code;
+    sigset_t signals;
+    if (!read_options(argc, argv, &config, &code)) return code;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* Before the first thread, so all inherit it. */
+    signal(SIGPIPE, SIG_IGN);
+    start_log(&config);
+    raise_descriptors();
+    if (!keys_make(config.keys_file)) {
+        log_error("serve", "could not make the key file", LOG_ERRNO("error", errno), LOG_END);
+        return 1;
+    }
+    if (!keys_load(config.keys_file, &keys, error, sizeof error)) return complain(error);
+    code = run(&config, &keys, &signals);
+    sodium_memzero(&keys, sizeof keys);
+    return code;
+}
+
+int keys_command(int argc, char **argv) {
+    static struct config config;
+    int code;
+    if (!read_options(argc, argv, &config, &code)) return code;
+    if (!keys_make(config.keys_file)) return complain("could not make the key file");
+    printf("%s\n", config.keys_file);
+    return 0;
+}

@@ -1,0 +1,196 @@
+# Settings of doorbuster, as ZPL: a section at the margin, its keys indented by 4 blanks.
+# DOORBUSTER_SECTION_NAME in the environment wins over this file, --set section.name=value over both.
+
+node
+    # Worker id in the ids this process makes; -1 leases a free one from PostgreSQL.
+    # From -1 to 1023.
+    worker = -1
+    # Folder for what the process keeps on disk.
+    dir = "var"
+
+http
+    # Address and port shoppers connect to.
+    listen = "127.0.0.1:8080"
+    # Threads that serve HTTP.
+    # From 1 to 64.
+    threads = 1
+    # Open connections; more are closed at once.
+    # From 1 to 1000000.
+    connections_max = 20000
+    # Largest request line and headers.
+    # From 1k to 64k.
+    headers_max = 8k
+    # Largest request body.
+    # From 1k to 1m.
+    body_max = 16k
+    # Time to receive a whole request, from its first byte; a slower client is cut off.
+    # From 100ms to 5m.
+    deadline = 10s
+    # Hold time: how long a purchase waits for its decision before the answer is 202.
+    # From 0 to 30s.
+    hold = 300ms
+    # Purchases waiting for a decision; more are answered overloaded.
+    # From 1 to 1000000.
+    inflight_max = 8192
+    # Requests per second of one user, 0 for no limit.
+    # From 0 to 1000000.
+    rate_user = 10
+    # Requests one user may send at once after a pause.
+    # From 0 to 1000000.
+    rate_user_burst = 20
+    # Requests per second of one client address, 0 for no limit.
+    # From 0 to 1000000.
+    rate_peer = 0
+    # Requests one client address may send at once after a pause.
+    # From 0 to 1000000.
+    rate_peer_burst = 0
+
+admin
+    # Address and port of /healthz, /readyz and /metrics; empty serves them with http.listen.
+    listen = ""
+
+pg
+    # Connection string of PostgreSQL, as libpq reads it; passwords belong in a passfile.
+    dsn = "dbname=doorbuster"
+    # Time to get a connection to PostgreSQL.
+    # From 100ms to 1m.
+    connect_timeout = 3s
+
+redis
+    # Unix socket or host:port of Redis.
+    address = "/run/redis/redis.sock"
+    # ACL user in Redis; empty is the default user.
+    user = ""
+    # File with the password of that user; empty logs in without one.
+    password_file = ""
+    # Time for an answer of Redis, after which it counts as away.
+    # From 10ms to 1m.
+    timeout = 2s
+
+keys
+    # File of the keys that sign tokens, tickets and receipts: id and 32 bytes in hex a line.
+    file = "var/keys"
+
+session
+    # Life of an access token.
+    # From 1s to 24h.
+    access_life = 15m
+    # A session not refreshed for this long has ended.
+    # From 1s to 365d.
+    idle = 30m
+    # Life of a session, however often it is refreshed.
+    # From 1s to 365d.
+    refresh_life = 30d
+    # Threads that hash passwords.
+    # From 1 to 64.
+    hash_threads = 1
+    # Logins waiting for one of them; more are answered 429.
+    # From 1 to 4096.
+    hash_queue = 16
+    # Memory of one argon2id hash; new hashes only.
+    # From 8m to 1g.
+    hash_memory = 19m
+    # Passes of one argon2id hash; new hashes only.
+    # From 1 to 16.
+    hash_passes = 2
+    # Wrong passwords in a row after which an account is locked for a while.
+    # From 1 to 1000.
+    login_failures_max = 10
+
+ticket
+    # How long a ticket is good once it may be used.
+    # From 1s to 7d.
+    life = 30m
+    # How long before a sale opens its tickets are issued.
+    # From 0 to 30d.
+    lead = 1d
+
+sale
+    # Time to pay an order, where the sale does not say otherwise.
+    # From 1s to 30d.
+    pay_window = 15m
+
+order
+    # Purchases committed in one transaction.
+    # From 1 to 4096.
+    batch_max = 256
+    # Undecided purchases in the journal; more are answered overloaded.
+    # From 1 to 10000000.
+    journal_cap = 20000
+    # Age of the oldest undecided purchase at which new ones are answered overloaded.
+    # From 10ms to 10m.
+    journal_age_max = 10s
+    # Quiet time after which the writer reads the journal itself.
+    # From 1ms to 1s.
+    idle_read = 20ms
+    # Orders a buyer may cancel in one sale before he can buy no more in it, 0 for no limit.
+    # From 0 to 1000000.
+    cancels_max = 3
+
+inventory
+    # How often the remaining units of each lot are told to the bridges.
+    # From 10ms to 1s.
+    hint_every = 200ms
+    # How long a bridge believes a hint that a lot is sold out.
+    # From 20ms to 1s.
+    hint_life = 500ms
+
+payment
+    # How often a payment of unknown outcome is asked about at its provider.
+    # From 100ms to 1h.
+    query_every = 5s
+    # Time for an answer of a payment provider.
+    # From 100ms to 1m.
+    timeout = 5s
+    # Age at which a provider's signed callback is refused.
+    # From 1s to 1h.
+    callback_tolerance = 5m
+    # Address of this system for callbacks and pay pages.
+    public_url = "http://127.0.0.1:8080"
+    # Address of the sandbox payment provider.
+    sandbox_url = "http://127.0.0.1:8090"
+    # Our name at the sandbox payment provider.
+    sandbox_merchant = "doorbuster"
+    # File with the secret that signs requests and callbacks of the sandbox provider.
+    sandbox_secret_file = ""
+
+mail
+    # Mail server, as smtp://host:port; empty sends no mail.
+    smtp_url = ""
+    # Sender of the mail.
+    from = "doorbuster@localhost"
+    # Time to hand over one mail.
+    # From 100ms to 5m.
+    timeout = 10s
+    # Attempts to send a mail before it counts as dead.
+    # From 1 to 100.
+    attempts_max = 10
+
+door
+    # ZeroMQ endpoint of the operators' door, which doorctl talks to.
+    endpoint = "ipc://var/door.sock"
+
+host
+    # Messages in the mailbox of an actor; more are answered overloaded.
+    # From 1 to 1000000.
+    mailbox_max = 16384
+    # Messages an actor handles at once.
+    # From 1 to 4096.
+    batch_max = 256
+    # Time that messages on their way are given when the process ends.
+    # From 0 to 1s.
+    linger = 500ms
+    # Time to decide everything journalled after SIGTERM.
+    # From 0 to 5m.
+    drain = 5s
+
+log
+    # Lines below this level are not written.
+    # One of debug|info|warn|error.
+    level = info
+    # Form of a log line.
+    # One of logfmt|json.
+    format = logfmt
+    # Lines per second from one place in the program, 0 for no limit.
+    # From 0 to 1000000.
+    rate = 20

@@ -1,0 +1,49 @@
+-- Rows that are due, leased until `lease_end`; rows of batches become one row per order first.
+CREATE FUNCTION outbox_take(now bigint, lease_end bigint, most bigint)
+    RETURNS TABLE (outbox_id bigint, notice smallint, login text, order_id bigint, title text,
+                   quantity integer, total bigint, currency text, pay_by bigint, attempts integer)
+    LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    WITH batches AS (
+        DELETE FROM outbox b WHERE b.outbox_id IN (
+            SELECT x.outbox_id FROM outbox x WHERE x.orders IS NOT NULL
+             ORDER BY x.outbox_id LIMIT 8 FOR UPDATE SKIP LOCKED)
+        RETURNING b.notice, b.orders, b.created_at, b.next_at
+    )
+    INSERT INTO outbox (notice, user_id, order_id, created_at, next_at)
+    SELECT b.notice, o.user_id, o.order_id, b.created_at, b.next_at
+      FROM batches b CROSS JOIN LATERAL unnest(b.orders) AS u(order_id)
+      JOIN orders o ON o.order_id = u.order_id
+      JOIN account a ON a.user_id = o.user_id;
+    RETURN QUERY
+    WITH taken AS (
+        UPDATE outbox x SET next_at = time_of(lease_end)
+         WHERE x.outbox_id IN (
+            SELECT y.outbox_id FROM outbox y
+             WHERE y.sent_at IS NULL AND y.dead_at IS NULL AND y.orders IS NULL
+               AND y.next_at <= time_of(now)
+             ORDER BY y.next_at, y.outbox_id LIMIT most FOR UPDATE SKIP LOCKED)
+        RETURNING x.outbox_id, x.notice, x.user_id, x.order_id, x.attempts
+    )
+    SELECT t.outbox_id, t.notice, a.login, t.order_id, l.title, o.quantity::integer,
+           o.price * o.quantity, o.currency, us_of(o.pay_by), t.attempts
+      FROM taken t JOIN account a ON a.user_id = t.user_id
+      LEFT JOIN orders o ON o.order_id = t.order_id
+      LEFT JOIN lot_rows l ON l.lot_id = o.lot_id
+     ORDER BY t.outbox_id;
+END $$;
+
+CREATE FUNCTION outbox_done(id bigint, dead integer, now bigint, why text)
+    RETURNS TABLE (outbox_id bigint, touched integer) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE outbox x SET sent_at = CASE WHEN dead = 0 THEN time_of(now) END,
+           dead_at = CASE WHEN dead = 1 THEN time_of(now) END, error = why
+     WHERE x.outbox_id = id AND x.sent_at IS NULL AND x.dead_at IS NULL;
+    IF FOUND AND dead = 1 THEN
+        INSERT INTO dead_letter (what, reference, error, at)
+        VALUES ('outbox', id, why, time_of(now));
+    END IF;
+    RETURN QUERY SELECT id, 1;
+END $$;

@@ -1,0 +1,162 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/catalogue_world.h"
+
+/* ---- Settling ---- */
+
+static void a_drained_sale_settles_by_itself(void **state) {
+    (void)state;
+    world.undecided = 3;
+    start_in(sale_state_closed, lot_state_closed);
+    pass(2 * SECOND);
+    assert_true(count(ACTOR_inventory, MSG_lot_count) >= 2 * LOTS);
+    assert_int_equal(count(PORT_pg_shop, MSG_sale_settle), 0);
+    world.undecided = 0;
+    world.unpaid = 1;
+    pass(2 * SECOND);
+    assert_true(count(PORT_pg_shop, MSG_sale_settle) >= 1);
+    assert_int_equal(world.state, sale_state_draining);
+    world.unpaid = 0;
+    pass(1100 * MS);
+    assert_int_equal(world.state, sale_state_settled);
+    assert_int_equal(PROBE_SENT(&probe, ACTOR_bridge, sale_view, -1)->state, sale_state_settled);
+    uint32_t asked = count(PORT_pg_shop, MSG_sale_settle);
+    pass(3 * SECOND);
+    assert_int_equal(count(PORT_pg_shop, MSG_sale_settle), asked);
+    move(sale_state_archived);
+    assert_int_equal(PROBE_SENT(&probe, PORT_door, sale_view, 0)->state, sale_state_archived);
+    assert_int_equal(((struct catalogue *)probe.state)->sale_count, 0);
+    assert_int_equal(((struct catalogue *)probe.state)->lot_count, 0);
+}
+
+static void settle_says_what_is_still_open(void **state) {
+    (void)state;
+    world.undecided = 3;
+    start_in(sale_state_draining, lot_state_closed);
+    move(sale_state_settled);
+    const struct failed *failed = PROBE_SENT(&probe, PORT_door, failed, -1);
+    assert_int_equal(failed->problem, PROBLEM_illegal_state);
+    assert_true(text_is(failed->detail, "6 units are reserved but not decided."));
+    world.undecided = 0;
+    world.unpaid = 1;
+    move(sale_state_settled);
+    failed = PROBE_SENT(&probe, PORT_door, failed, -1);
+    assert_true(text_is(failed->detail, "Unpaid orders are left."));
+    world.unpaid = 0;
+    move(sale_state_settled);
+    assert_int_equal(PROBE_SENT(&probe, PORT_door, sale_view, 0)->state, sale_state_settled);
+}
+
+/* ---- Reconciling ---- */
+
+static void reconcile(void) {
+    struct reconcile body = { .sale_id = SALE };
+    door(&body, MSG_reconcile);
+    pass(SECOND);
+}
+static const struct reconcile_view *account(void) {
+    assert_int_equal(count(PORT_door, MSG_reconcile_view), LOTS);
+    assert_int_equal(PROBE_SENT(&probe, PORT_door, rows_end, 0)->count, LOTS);
+    return PROBE_SENT(&probe, PORT_door, reconcile_view, 0);
+}
+
+static void an_exact_account(void **state) {
+    (void)state;
+    world.sold = world.orders = 10;
+    world.held = 15;
+    world.undecided = 3;
+    world.available = 85;
+    start_in(sale_state_open, lot_state_open);
+    reconcile();
+    const struct reconcile_view *view = account();
+    assert_int_equal(view->undos, 2);
+    assert_int_equal(view->difference, 0);
+    assert_int_equal(view->allocated, 100);
+    assert_int_equal(view->off.size, 0);
+    assert_int_equal(count(PORT_pg_shop, MSG_lot_account_get), 1);
+}
+
+static void what_is_off_is_named_after_four_looks(void **state) {
+    (void)state;
+    world.sold = world.orders = 10;
+    world.held = 10;
+    world.available = 89;
+    start_in(sale_state_open, lot_state_open);
+    reconcile();
+    assert_int_equal(account()->difference, 1);
+    assert_true(text_is(account()->off, "available"));
+    assert_int_equal(count(PORT_pg_shop, MSG_lot_account_get), 4);
+    forget();
+    world.available = 90;
+    world.orders = 9;
+    reconcile();
+    assert_true(text_is(account()->off, "sold"));
+    forget();
+    world.orders = 10;
+    world.held = 8;
+    world.available = 92;
+    reconcile();
+    assert_true(text_is(account()->off, "undos"));
+}
+
+static void two_stores_read_at_two_instants_are_read_again(void **state) {
+    (void)state;
+    world.sold = world.orders = 10;
+    world.held = 10;
+    world.available = 89;
+    start_in(sale_state_open, lot_state_open);
+    struct reconcile body = { .sale_id = SALE };
+    door(&body, MSG_reconcile);
+    assert_int_equal(count(PORT_door, MSG_reconcile_view), 0);
+    world.available = 90;
+    pass(300 * MS);
+    assert_int_equal(account()->off.size, 0);
+}
+
+static void lots_outside_the_hot_counter_are_not_counted(void **state) {
+    (void)state;
+    world.redis = false;
+    start_in(sale_state_scheduled, lot_state_none);
+    reconcile();
+    assert_int_equal(account()->available, 100);
+    assert_int_equal(account()->off.size, 0);
+    assert_int_equal(count(ACTOR_inventory, MSG_lot_count), 0);
+    forget();
+    world.state = sale_state_settled;
+    world.sold = 10;
+    world.orders = 9;
+    reconcile();
+    assert_true(text_is(account()->off, "sold"));
+    assert_int_equal(count(ACTOR_inventory, MSG_lot_count), 0);
+}
+
+static void without_the_hot_counter_nobody_can_tell(void **state) {
+    (void)state;
+    start_in(sale_state_open, lot_state_open);
+    world.redis = false;
+    reconcile();
+    assert_int_equal(refused(), PROBLEM_recovering);
+    assert_int_equal(count(PORT_door, MSG_failed), 1);
+    assert_int_equal(count(PORT_door, MSG_reconcile_view), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_drained_sale_settles_by_itself),
+        TEST(settle_says_what_is_still_open),
+        TEST(an_exact_account),
+        TEST(what_is_off_is_named_after_four_looks),
+        TEST(two_stores_read_at_two_instants_are_read_again),
+        TEST(lots_outside_the_hot_counter_are_not_counted),
+        TEST(without_the_hot_counter_nobody_can_tell),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

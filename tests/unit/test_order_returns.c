@@ -1,0 +1,165 @@
+/* The order actor by hand: cancel, expire, reads. */
+#include "tests/lib/order_stage.h"
+
+/* ---- Cancel and expire ---- */
+
+static void due(int64_t order_id) {
+    GIVE(ACTOR_timer, deadline, .kind = deadline_kind_pay_by, .id = order_id);
+}
+#define RETURNED(name, ...)                                                                        \
+    ANSWER_TO(&(name), returned, .order_id = 11, .user_id = USER, .lot_id = LOT, .rid = rid(1),    \
+              .epoch = EPOCH + 2, __VA_ARGS__)
+
+static void an_expired_order_gives_its_units_back(void **state) {
+    (void)state;
+    due(11);
+    struct message ask = LAST(PORT_pg_shard, order_return);
+    assert_int_equal(SENT(PORT_pg_shard, order_return)->to, order_state_expired);
+    RETURNED(ask, .outcome = outcome_accepted, .state = order_state_expired, .quantity = 2);
+    const struct undo *undo = SENT(ACTOR_inventory, undo);
+    assert_int_equal(undo->rid, rid(1));
+    assert_int_equal(undo->keep, 1);
+    assert_int_equal(undo->epoch, EPOCH + 2); /* Read in the transaction of the return. */
+    RETURNED(ask, .outcome = outcome_accepted, .state = order_state_expired, .quantity = 2);
+    assert_int_equal(COUNT(ACTOR_inventory, undo), 1);
+}
+
+static void paid_in_time_does_not_expire(void **state) {
+    (void)state;
+    due(11);
+    struct message ask = LAST(PORT_pg_shard, order_return);
+    RETURNED(ask, .outcome = outcome_refused, .reason = PROBLEM_illegal_state,
+             .state = order_state_paid);
+    assert_int_equal(COUNT(ACTOR_inventory, undo), 0);
+    assert_int_equal(COUNT(ACTOR_timer, deadline_set), 0);
+}
+
+static void not_due_yet_is_set_again(void **state) {
+    (void)state;
+    due(11);
+    struct message ask = LAST(PORT_pg_shard, order_return);
+    RETURNED(ask, .outcome = outcome_refused, .reason = PROBLEM_illegal_state,
+             .state = order_state_paying, .pay_by = probe.now + 5000 * MS);
+    assert_int_equal(SENT(ACTOR_timer, deadline_set)->at, probe.now + 5000 * MS);
+    due(11);
+    ask = LAST(PORT_pg_shard, order_return);
+    RETURNED(ask, .outcome = outcome_refused, .reason = PROBLEM_illegal_state,
+             .state = order_state_paying, .pay_by = probe.now - 1);
+    assert_true(SENT(ACTOR_timer, deadline_set)->at > probe.now); /* No loop. */
+}
+
+static void an_unknown_return_is_asked_again(void **state) {
+    (void)state;
+    due(11);
+    due(11); /* Twice is once. */
+    assert_int_equal(COUNT(PORT_pg_shard, order_return), 1);
+    struct message ask = LAST(PORT_pg_shard, order_return);
+    probe_refuse(&probe, &ask, PROBLEM_unavailable);
+    probe_pass(&probe, 2100 * MS);
+    assert_int_equal(COUNT(PORT_pg_shard, order_return), 2);
+    RETURNED(ask, .outcome = outcome_same, .state = order_state_expired, .quantity = 2);
+    assert_int_equal(SENT(ACTOR_inventory, undo)->rid, rid(1));
+    probe_pass(&probe, 2100 * MS);
+    assert_int_equal(COUNT(PORT_pg_shard, order_return), 2);
+}
+
+static void cancel(uint64_t request) {
+    probe.head = (struct head){ .origin = ACTOR_bridge, .request = request };
+    GIVE(ACTOR_bridge, order_cancel, .order_id = 11, .user_id = USER);
+    probe.head = (struct head){ 0 };
+}
+
+static void a_cancel_shows_the_order(void **state) {
+    (void)state;
+    cancel(31);
+    struct message ask = LAST(PORT_pg_shard, order_return);
+    assert_int_equal(SENT(PORT_pg_shard, order_return)->user_id, USER);
+    RETURNED(ask, .outcome = outcome_accepted, .state = order_state_cancelled, .quantity = 2);
+    assert_int_equal(COUNT(ACTOR_inventory, undo), 1);
+    assert_int_equal(SENT(ACTOR_timer, deadline_set)->at, 0);
+    ask = LAST(PORT_pg_shop, order_find);
+    ANSWER_TO(&ask, order_view, .order_id = 11, .state = order_state_cancelled);
+    assert_int_equal(LAST(ACTOR_bridge, order_view).head.request, 31);
+    assert_int_equal(SENT(ACTOR_bridge, order_view)->replayed, 0);
+}
+
+static void a_settled_lot_has_nothing_to_undo(void **state) {
+    (void)state;
+    cancel(31);
+    struct message ask = LAST(PORT_pg_shard, order_return);
+    RETURNED(ask, .outcome = outcome_accepted, .state = order_state_cancelled, .quantity = 2,
+             .to_general = 1);
+    assert_int_equal(COUNT(ACTOR_inventory, undo), 0);
+    assert_int_equal(COUNT(PORT_pg_shop, order_find), 1);
+}
+
+static void a_cancel_is_refused_or_unknown(void **state) {
+    (void)state;
+    cancel(31);
+    cancel(31); /* The same message twice. */
+    cancel(32); /* Another click. */
+    assert_int_equal(COUNT(PORT_pg_shard, order_return), 1);
+    assert_int_equal(SENT(ACTOR_bridge, failed)->problem, PROBLEM_overloaded);
+    assert_int_equal(LAST(ACTOR_bridge, failed).head.request, 32);
+    struct message ask = LAST(PORT_pg_shard, order_return);
+    probe_refuse(&probe, &ask, PROBLEM_unavailable);
+    assert_int_equal(SENT(ACTOR_bridge, failed)->problem, PROBLEM_unavailable);
+    assert_int_equal(LAST(ACTOR_bridge, failed).head.request, 31);
+    probe_pass(&probe, 2100 * MS); /* It may have been committed: units must not be lost. */
+    ask = LAST(PORT_pg_shard, order_return);
+    RETURNED(ask, .outcome = outcome_same, .state = order_state_cancelled, .quantity = 2);
+    assert_int_equal(COUNT(ACTOR_inventory, undo), 1);
+    assert_int_equal(COUNT(ACTOR_bridge, failed), 2);
+    cancel(33);
+    ask = LAST(PORT_pg_shard, order_return);
+    RETURNED(ask, .outcome = outcome_refused, .reason = PROBLEM_not_found);
+    assert_int_equal(SENT(ACTOR_bridge, failed)->problem, PROBLEM_not_found);
+}
+
+/* ---- Reads ---- */
+
+static void get_and_list(void **state) {
+    (void)state;
+    probe.head = (struct head){ .origin = ACTOR_bridge, .request = 61 };
+    GIVE(ACTOR_bridge, order_get, .order_id = 11, .user_id = USER, .rid = rid(4));
+    struct message ask = LAST(PORT_pg_shop, order_find);
+    assert_int_equal(SENT(PORT_pg_shop, order_find)->rid, rid(4));
+    ANSWER_TO(&ask, order_view, .order_id = 11, .state = order_state_void);
+    assert_int_equal(SENT(ACTOR_bridge, order_view)->state, order_state_void);
+    assert_int_equal(LAST(ACTOR_bridge, order_view).head.request, 61);
+    probe_refuse(&probe, &ask, PROBLEM_not_found);
+    assert_int_equal(SENT(ACTOR_bridge, failed)->problem, PROBLEM_not_found);
+
+    probe_clear(&probe);
+    GIVE(ACTOR_bridge, order_list, .user_id = USER, .limit = 2);
+    ask = LAST(PORT_pg_shop, order_rows_get);
+    assert_int_equal(SENT(PORT_pg_shop, order_rows_get)->limit, 3);
+    assert_int_equal(SENT(PORT_pg_shop, order_rows_get)->before, ID_MAX);
+    for (int64_t id = 30; id > 27; id--) {
+        ANSWER_TO(&ask, order_view, .order_id = id, .state = order_state_paid);
+    }
+    ANSWER_TO(&ask, rows_end, .what = MSG_order_rows_get, .count = 3);
+    assert_int_equal(COUNT(ACTOR_bridge, order_view), 2);
+    assert_int_equal(SENT(ACTOR_bridge, rows_end)->next, 29);
+    assert_int_equal(LAST(ACTOR_bridge, rows_end).head.request, 61);
+    GIVE(ACTOR_bridge, order_list, .user_id = USER, .limit = 2, .cursor = 29);
+    ask = LAST(PORT_pg_shop, order_rows_get);
+    ANSWER_TO(&ask, order_view, .order_id = 28, .state = order_state_paid);
+    ANSWER_TO(&ask, rows_end, .what = MSG_order_rows_get, .count = 1);
+    assert_int_equal(SENT(ACTOR_bridge, rows_end)->next, 0);
+    probe.head = (struct head){ 0 };
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(an_expired_order_gives_its_units_back),
+        TEST(paid_in_time_does_not_expire),
+        TEST(not_due_yet_is_set_again),
+        TEST(an_unknown_return_is_asked_again),
+        TEST(a_cancel_shows_the_order),
+        TEST(a_settled_lot_has_nothing_to_undo),
+        TEST(a_cancel_is_refused_or_unknown),
+        TEST(get_and_list),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

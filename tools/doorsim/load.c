@@ -1,0 +1,244 @@
+#include "tools/doorsim/load.h"
+
+#include "broker/clock.h"
+#include "schema/timefmt.h"
+#include "tools/doorsim/api.h"
+#include "tools/doorsim/json_peek.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct worker {
+    struct http_call call; /* First: callbacks get its address. */
+    struct load *load;
+    struct ticket *ticket;
+    struct history_event event;
+};
+
+struct load {
+    const struct load_plan *plan;
+    struct load_result *result;
+    struct http_client *client;
+    struct recorder recorder;
+    struct worker *workers;
+    size_t next_ticket;
+    uint64_t sent;
+    int64_t count_from;
+    int64_t stop_at;
+};
+
+/* False when there is nothing more to send. */
+static bool next_work(struct load *self, struct worker *worker, int64_t now) {
+    const struct load_plan *plan = self->plan;
+    if (now >= self->stop_at || (plan->requests > 0 && self->sent >= plan->requests)) return false;
+    if (plan->kind != LOAD_get) {
+        size_t end = plan->last_ticket;
+        if (self->next_ticket >= end && plan->kind == LOAD_refuse) {
+            self->next_ticket = plan->first_ticket;
+        }
+        if (self->next_ticket >= end) return false;
+        worker->ticket = &plan->tickets->list[self->next_ticket++];
+    }
+    self->sent++;
+    return true;
+}
+
+static void write_call(struct http_call *call, struct textbuf *request) {
+    struct worker *worker = (struct worker *)call;
+    const struct load_plan *plan = worker->load->plan;
+    const char *authority = http_client_authority(worker->load->client);
+    const struct ticket *ticket = worker->ticket;
+    char path[64];
+    assert(plan->kind == LOAD_get || ticket != NULL);
+    switch (plan->kind) {
+    case LOAD_get: api_get(request, authority, plan->token, plan->path); break;
+    case LOAD_ticket:
+        (void)snprintf(path, sizeof path, "/v1/lots/%" PRId64 "/tickets", ticket->lot);
+        api_post(request, authority, ticket->shopper->token, path, "{}", 2);
+        break;
+    case LOAD_buy:
+    case LOAD_refuse:
+        api_buy(request, authority, ticket->shopper->token, ticket->text, plan->quantity,
+                ticket->shopper->user);
+        break;
+    }
+}
+
+static void keep_ticket(struct ticket *ticket, const struct http_response *response) {
+    char text[API_TICKET_MAX];
+    if (!json_peek_text(response->body.bytes, response->body.length, "ticket", text, sizeof text)) {
+        return;
+    }
+    if (!json_peek_id(response->body.bytes, response->body.length, "order_id", &ticket->order)) {
+        return;
+    }
+    free(ticket->text);
+    ticket->text = strdup(text);
+}
+
+static void count_answer(struct load_result *result, enum load_kind kind, int status,
+                         const struct answer *answer) {
+    bool buys = kind == LOAD_buy || kind == LOAD_refuse;
+    result->requests++;
+    if (status == 0)
+        result->lost++;
+    else if (status == 202)
+        result->queued++;
+    else if (buys && (status == 200 || answer->replayed))
+        result->replayed++;
+    else if (buys && status == 201)
+        result->created++;
+    else if (status < 400)
+        result->ok++;
+    else if (status == 409 && strcmp(answer->code, "sold_out") == 0)
+        result->sold_out++;
+    else if (status == 429 || status == 503)
+        result->busy++;
+    else if (status < 500)
+        result->refused++;
+    else
+        result->failed++;
+}
+
+/* Over the whole run, counted part or not: what PostgreSQL has to show afterwards. */
+static void count_for_account(struct load_result *result, int status, const struct answer *answer) {
+    if (status == 201 && !answer->replayed)
+        result->yes_all++;
+    else if (status == 0 || status == 202 || status >= 500)
+        result->open_all++;
+}
+
+static void begin(struct worker *worker, int64_t now) {
+    struct load *self = worker->load;
+    if (!next_work(self, worker, now)) return;
+    if (self->recorder.to != NULL && worker->ticket != NULL) {
+        const struct ticket *ticket = worker->ticket;
+        worker->event = (struct history_event){
+            .kind = self->plan->kind == LOAD_ticket ? HISTORY_ticket : HISTORY_buy,
+            .user = ticket->shopper->user,
+            .lot = ticket->lot,
+            .order = ticket->order,
+            .quantity = self->plan->quantity,
+        };
+        recorder_ask(&self->recorder, &worker->event);
+    }
+    worker->call.wanted_at = 0;
+    http_client_send(self->client, &worker->call);
+}
+
+static void on_done(struct http_call *call, enum http_outcome outcome,
+                    const struct http_response *response) {
+    struct worker *worker = (struct worker *)call;
+    struct load *self = worker->load;
+    struct answer answer = { .phase = HISTORY_unknown };
+    /* Reading bodies is the generator's own cost: only where something in them matters. */
+    bool read = self->recorder.to != NULL || (response != NULL && response->status >= 400);
+    if (read)
+        api_read(&answer, outcome, response);
+    else if (response != NULL)
+        answer.replayed = response->replayed;
+    if (self->recorder.to != NULL && worker->ticket != NULL) {
+        recorder_answer(&self->recorder, &worker->event, &answer);
+    }
+    if (self->plan->kind == LOAD_ticket && response != NULL && response->status == 201) {
+        keep_ticket(worker->ticket, response);
+    }
+    count_for_account(self->result, response == NULL ? 0 : response->status, &answer);
+    if (call->done_at >= self->count_from && call->done_at < self->stop_at) {
+        count_answer(self->result, self->plan->kind, response == NULL ? 0 : response->status,
+                     &answer);
+        histogram_record(&self->result->latency, call->done_at - call->wanted_at);
+    }
+    begin(worker, call->done_at);
+}
+
+static double cpu_seconds(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+static void run(struct load *self, struct http_loop *loop) {
+    const struct load_plan *plan = self->plan;
+    int64_t started = clock_mono();
+    self->count_from = started + plan->warmup_ns;
+    self->stop_at = plan->duration_ns > 0 ? self->count_from + plan->duration_ns : INT64_MAX;
+    double cpu = cpu_seconds();
+    for (unsigned i = 0; i < plan->connections; i++) {
+        struct worker *worker = &self->workers[i];
+        worker->load = self;
+        worker->call.write = write_call;
+        worker->call.done = on_done;
+        begin(worker, started);
+    }
+    int64_t next = started;
+    while (http_client_pending(self->client) > 0) {
+        next += TIMEFMT_NS_PER_S;
+        http_loop_turn(loop, next);
+        next = clock_mono();
+        if (next >= self->stop_at) break;
+    }
+    int64_t stopped = next < self->stop_at ? next : self->stop_at;
+    self->result->seconds = (double)(stopped - self->count_from) / 1e9;
+    self->result->cores = (cpu_seconds() - cpu) / ((double)(clock_mono() - started) / 1e9);
+    self->result->next_ticket = self->next_ticket;
+    /* What is still under way is waited for, uncounted: a purchase must not be cut off unseen. */
+    self->stop_at = 0;
+    while (http_client_pending(self->client) > 0) {
+        http_loop_turn(loop, clock_mono() + TIMEFMT_NS_PER_S);
+    }
+}
+
+bool load_run(const struct load_plan *plan, struct load_result *result) {
+    struct http_url url;
+    struct load self = { .plan = plan, .result = result, .next_ticket = plan->first_ticket };
+    memset(result, 0, sizeof *result);
+    histogram_init(&result->latency);
+    self.recorder.to = plan->history;
+    if (!http_url_read(plan->base, &url)) {
+        fprintf(stderr, "doorsim: %s is not an http:// address\n", plan->base);
+        return false;
+    }
+    struct http_loop *loop = http_loop_open();
+    self.workers = calloc(plan->connections, sizeof *self.workers);
+    struct http_client_options options = {
+        .host = url.host,
+        .port = url.port,
+        .connections = plan->connections,
+        .timeout_ns = plan->timeout_ns,
+    };
+    if (loop != NULL) self.client = http_client_open(loop, &options);
+    bool good = self.client != NULL && self.workers != NULL;
+    if (good)
+        run(&self, loop);
+    else
+        fprintf(stderr, "doorsim: could not open a client for %s\n", plan->base);
+    http_client_close(&self.client);
+    http_loop_close(&loop);
+    free(self.workers);
+    return good;
+}
+
+double load_rate(const struct load_result *result) {
+    return result->seconds > 0 ? (double)result->requests / result->seconds : 0;
+}
+
+void load_print(FILE *to, const struct load_result *result) {
+    fprintf(to,
+            "%" PRIu64 " requests in %.2f s, %.0f/s; p50 %.2f ms, p99 %.2f ms, p99.9 %.2f ms, "
+            "slowest %.2f ms; generator used %.0f %% of a core\n",
+            result->requests, result->seconds, load_rate(result),
+            (double)histogram_percentile(&result->latency, 50) / 1e6,
+            (double)histogram_percentile(&result->latency, 99) / 1e6,
+            (double)histogram_percentile(&result->latency, 99.9) / 1e6,
+            (double)histogram_max(&result->latency) / 1e6, 100 * result->cores);
+    fprintf(to,
+            "ok %" PRIu64 ", created %" PRIu64 ", replayed %" PRIu64 ", queued %" PRIu64
+            ", sold out %" PRIu64 ", refused %" PRIu64 ", busy %" PRIu64 ", failed %" PRIu64
+            ", lost %" PRIu64 "\n",
+            result->ok, result->created, result->replayed, result->queued, result->sold_out,
+            result->refused, result->busy, result->failed, result->lost);
+}

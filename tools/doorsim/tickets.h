@@ -1,0 +1,28 @@
+/* Tickets in bulk, one per purchase: signed here with the server's keys, or asked for over HTTP. */
+#ifndef DOORSIM_TICKETS_H
+#define DOORSIM_TICKETS_H
+
+#include "tools/doorsim/shoppers.h"
+
+struct ticket {
+    const struct shopper *shopper;
+    int64_t order;
+    int64_t lot;
+    char *text; /* Owned; NULL when it was refused. */
+};
+
+struct tickets {
+    size_t count;
+    struct ticket *list;
+};
+
+/* One ticket per shopper and lot in turn: shopper 0 lot 0, shopper 1 lot 1, …; `count` of them,
+ * going through the shoppers again when there are fewer.  Texts are not there yet. */
+bool tickets_plan(struct tickets *self, const struct shoppers *shoppers, const int64_t *lots,
+                  size_t lot_count, size_t count);
+void tickets_fini(struct tickets *self);
+
+/* Signs all of them, good from now for an hour.  False when memory is out. */
+bool tickets_sign(struct tickets *self, const struct seal_keys *keys, uint32_t quantity_max);
+
+#endif
