@@ -74,6 +74,7 @@ static void on_failed(struct order *self, const struct message *in, int64_t now,
         return;
     }
     switch (got->what) {
+    case MSG_purchase_refuse:
     case MSG_purchase: order_on_purchase_failed(self, in, now, out); break;
     case MSG_order_return: order_on_return_failed(self, in, out); break;
     case MSG_journal_read: order_on_journal_failed(self, in, now, out); break;

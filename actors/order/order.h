@@ -130,7 +130,7 @@ struct order {
     bool lagging;
     int64_t lag_at;
     uint32_t sweep_row, sweep_entry; /* Looking for what is of an older epoch. */
-    uint64_t left_out, waiters_left_out;
+    uint64_t left_out, waiters_left_out, poisoned;
 
     struct order_journal journal;
     struct order_wish drain, stop;

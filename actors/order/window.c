@@ -192,10 +192,29 @@ void order_back_off(struct order *self, int64_t now) {
     self->retry_at = now + self->backoff;
 }
 
+/* PostgreSQL cannot carry this row out even alone: it is refused, for good and on record, instead of
+ * being tried for ever.  `decided` tells when that is kept. */
+static void refuse_poison(struct order *self, struct order_row *row, int64_t now,
+                          struct outbox *out) {
+    struct purchase_refuse *refuse = ASK(out, PORT_pg_shard, purchase_refuse, ACTOR_order,
+                                         (uint64_t)row->rid, row->head.trace);
+    refuse->rid = row->rid;
+    refuse->order_id = row->order_id;
+    refuse->user_id = row->user_id;
+    refuse->lot_id = row->lot_id;
+    refuse->quantity = row->quantity;
+    refuse->now = now;
+    self->poisoned++;
+}
+
 void order_on_purchase_failed(struct order *self, const struct message *in, int64_t now,
                               struct outbox *out) {
     struct order_row *row = order_row(self, (int64_t)in->head.request);
     if (row == NULL || row->state != ROW_asked) return;
+    if (BODY(in, failed)->problem == PROBLEM_internal && BODY(in, failed)->what == MSG_purchase) {
+        refuse_poison(self, row, now, out);
+        return;
+    }
     if (BODY(in, failed)->problem == PROBLEM_fenced) order_on_fence(self, now, out);
     order_back_off(self, now);
     order_row_again(self, row); /* Committed or not: the same row again, and SAME comes back. */

@@ -104,7 +104,8 @@ END $$;
 -- can be missing from it and nothing of an older epoch can follow.
 CREATE FUNCTION shard_recover(k integer, redis_epoch bigint, redis_run_id text, nonce bigint)
     RETURNS TABLE (epoch bigint, lot_id bigint, state smallint, available bigint,
-                   per_buyer_limit integer, holders text) LANGUAGE plpgsql AS $$
+                   per_buyer_limit integer, holders text, "row" bigint, allocated bigint)
+    LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     fresh bigint;
@@ -115,11 +116,12 @@ BEGIN
     SELECT greatest(s.epoch, redis_epoch) + 1 INTO fresh FROM stock_shard s
      WHERE s.shard = k FOR UPDATE;
     UPDATE stock_shard s SET epoch = fresh, run_id = redis_run_id, boot = nonce WHERE s.shard = k;
-    RETURN QUERY SELECT fresh, 0::bigint, 0::smallint, 0::bigint, 0, NULL;
+    RETURN QUERY SELECT fresh, 0::bigint, 0::smallint, 0::bigint, 0, NULL, 1::bigint, 0::bigint;
 
     SELECT array_agg(l.lot_id), min(l.rid_after) INTO lots, low FROM lot l
      WHERE l.shard = k AND l.state <> 5;
     RETURN QUERY
+    SELECT r.*, row_number() OVER () + 1, coalesce(a.allocated, 0)::bigint FROM (
     SELECT fresh, l.lot_id, l.state, l.allocated - l.sold, l.per_buyer_limit, NULL FROM lot l
      WHERE l.lot_id = ANY (lots)
     UNION ALL
@@ -141,7 +143,25 @@ BEGIN
                                AND o.lot_id = ANY (lots)) h
                      WHERE h.nth <= 100
                      GROUP BY h.lot_id, h.user_id) b) c
-     GROUP BY c.lot_id, c.chunk;
+     GROUP BY c.lot_id, c.chunk) r (epoch, lot_id, state, available, per_buyer_limit, holders)
+      LEFT JOIN lot a ON a.lot_id = r.lot_id AND r.holders IS NULL;
+END $$;
+
+-- A row that purchase_batch cannot carry out even alone.  Unless it was accepted after all, its
+-- refusal is kept (H2); 9999 is `internal`.
+CREATE FUNCTION purchase_refuse(asked bigint, wanted bigint, buyer bigint, lot bigint,
+                                units integer, at bigint)
+    RETURNS TABLE (rid bigint, outcome integer, reason integer, order_id bigint)
+    LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO refusal (rid, order_id, user_id, lot_id, quantity, reason, decided_at)
+    SELECT asked, wanted, buyer, lot, units, 9999, time_of(at)
+     WHERE NOT EXISTS (SELECT FROM orders o WHERE o.rid = asked)
+    ON CONFLICT DO NOTHING;
+    RETURN QUERY
+    SELECT asked, CASE WHEN f.rid IS NULL THEN 2 ELSE 4 END, coalesce(f.reason::integer, 0), wanted
+      FROM (SELECT 1) one LEFT JOIN refusal f ON f.rid = asked;
 END $$;
 
 -- An order, or the last refusal of its id; with a rid from a receipt the answer is definite (R5):

@@ -30,7 +30,7 @@ shop() {
     done
     "$doorsim" demo --base "http://127.0.0.1:$(cat "$dir/port")" --shoppers "$work/shoppers" \
         --history "$dir/history" --sale 7 --no-judge --rush-ms 500 --tame-ms 1500 --end-s 30 \
-        --abandon 25 --seed 5 >"$dir/crowd" 2>&1
+        --abandon 25 --twice 40 --seed 5 >"$dir/crowd" 2>&1
     echo "$?" >"$dir/crowd.status"
     kill "$pid" && wait "$pid"
     export PGOPTIONS="-c search_path=fake_$lie"

@@ -72,10 +72,10 @@ class Shop:
             return 503, {"code": "overloaded"}, {"Retry-After": "1"}
         known = self.orders.get(order_id)
         if known:
-            if self.lie == "deny" and known["lot"] == LOT0:
+            if self.lie == "deny":
                 return 409, {"code": "sold_out"}, {}
             view = self.view(known)
-            if self.lie == "strange" and known["lot"] == LOT0:
+            if self.lie == "strange":
                 view["order_id"] = str(order_id + 1)
             return 200, view, {"Idempotent-Replayed": "true"}
         floor = -1 if self.lie == "oversell" and lot == LOT0 else 0

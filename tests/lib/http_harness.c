@@ -8,8 +8,7 @@
 enum { ROOM = 64 };
 
 void http_harness_init(struct http_harness *self) {
-    static const char key[] =
-        "1 000102030405060708090a0b0c0d0e0f"
+    static const char key[] = "1 000102030405060708090a0b0c0d0e0f"
                               "101112131415161718191a1b1c1d1e1f\n";
     uint32_t line;
     memset(self, 0, sizeof *self);

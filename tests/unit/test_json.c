@@ -237,6 +237,9 @@ static void single_values(void **state) {
     assert_false(set(MSG_order_list, "user_id", "1", &list, &fail));
     assert_int_equal(fail.problem, PROBLEM_unknown_field);
     assert_int_equal(list.user_id, 0);
+    /* Also where absent is allowed: "0" is no id. */
+    assert_false(set(MSG_order_list, "cursor", "0", &list, &fail));
+    assert_string_equal(fail.detail, "cursor must be 1 or more");
     assert_true(set(MSG_lot_add, "price", "1999CNY", &lot, &fail));
     assert_int_equal(lot.price.amount, 1999);
     assert_false(set(MSG_lot_add, "price", "1999", &lot, &fail));
