@@ -18,6 +18,8 @@ static struct parcel *parcel_make(const struct message *message) {
     struct parcel *made = malloc(room);
     if (made == NULL) abort();
     char *body = (char *)made + rounded(sizeof *made), *end = body + rounded(type->size);
+    made->event = EVENT_message;
+    made->number = 0;
     made->message = (struct message){ message->head, body };
     memcpy(body, message->body, type->size);
     for (const struct field *field = type->fields; field->name; field++) {
@@ -41,7 +43,7 @@ static void swap(struct flights *self, uint32_t a, uint32_t b) {
     self->heap[b] = kept;
 }
 
-void flights_add(struct flights *self, const struct message *message, int64_t at) {
+static struct parcel *add(struct flights *self, const struct message *message, int64_t at) {
     if (self->count == self->capacity) {
         self->capacity = self->capacity * 2 + 64;
         self->heap = realloc(self->heap, self->capacity * sizeof *self->heap);
@@ -56,6 +58,20 @@ void flights_add(struct flights *self, const struct message *message, int64_t at
         swap(self, k, (k - 1) / 2);
         k = (k - 1) / 2;
     }
+    return parcel;
+}
+
+void flights_add(struct flights *self, const struct message *message, int64_t at) {
+    add(self, message, at);
+}
+
+void flights_plan(struct flights *self, enum event event, enum address to, uint64_t number,
+                  int64_t at) {
+    struct tick body = { 0 };
+    struct message message = { { .type = MSG_tick, .to = (uint8_t)to }, &body };
+    struct parcel *parcel = add(self, &message, at);
+    parcel->event = event;
+    parcel->number = number;
 }
 
 const struct parcel *flights_first(const struct flights *self) {
