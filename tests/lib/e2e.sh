@@ -229,17 +229,16 @@ log_in() { # LOGIN
     token=$(of .access_token) refresh=$(of .refresh_token) user=$(of .user_id)
     [ "$status" = 201 ]
 }
-get_ticket() { # LOT [TOKEN]: sets $ticket, $order
+get_ticket() { # LOT [TOKEN]: sets $ticket, $order when there is one
     api POST "/v1/lots/$1/tickets" "${2-$token}" '{}'
+    [ "$status" = 201 ] || return 1
     ticket=$(of .ticket) order=$(of .order_id)
-    [ "$status" = 201 ]
 }
 address='{"name":"A. Buyer","phone":"+49 30 123456","line":"Long Street 1","city":"Berlin","country":"DE"}'
-# A 202 is followed to its outcome, as a client would: $status and $body are then the order's.
 buy() { # [TICKET [TOKEN [QUANTITY]]]
     api POST /v1/orders "${2-$token}" \
         "{\"ticket\":\"${1-$ticket}\",\"quantity\":${3:-1},\"address\":$address}"
-    first_status=$status replayed=$(header Idempotent-Replayed)
+    replayed=$(header Idempotent-Replayed)
 }
 order_state() { # [ORDER [TOKEN]]
     api GET "/v1/orders/${1-$order}" "${2-$token}"

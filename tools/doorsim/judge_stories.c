@@ -13,6 +13,7 @@ struct story {
     const struct fact_order *fact; /* NULL: not in PostgreSQL. */
     const struct facts *facts;
     const struct timelines *timelines;
+    int64_t grace;
 };
 
 static const struct attempt *first_yes(const struct story *story) {
@@ -29,13 +30,15 @@ static const struct attempt *first_yes(const struct story *story) {
 static bool could_change(const struct story *story, const struct attempt *no,
                          const struct attempt *other) {
     if (strcmp(no->code, "sold_out") == 0) {
-        return timelines_returned(story->timelines, no->lot, no->asked_at, other->answered_at);
+        /* A unit that PostgreSQL has taken back is offered again within `grace`. */
+        return timelines_returned(story->timelines, no->lot, no->asked_at - story->grace,
+                                  other->answered_at);
     }
     if (strcmp(no->code, "limit_reached") == 0) {
         for (size_t i = 0; i < story->facts->order_count; i++) {
             const struct fact_order *fact = &story->facts->orders[i];
             if (fact->user == no->user && fact->lot == no->lot && fact->order != no->order &&
-                fact->returned_at >= no->asked_at) {
+                fact->returned_at >= no->asked_at - story->grace) {
                 return true;
             }
         }
@@ -217,6 +220,7 @@ bool judge_stories(const struct history *history, const struct facts *facts,
             .fact = facts_order(facts, attempts.list[i].order),
             .facts = facts,
             .timelines = timelines,
+            .grace = options->grace_ns,
         };
         for (size_t j = 0; story.fact != NULL && j < story.count; j++) {
             if (attempt_buys(&story.attempts[j])) asked[story.fact - facts->orders] = true;
