@@ -169,7 +169,7 @@ lock_release() { # Harmless when the database has gone meanwhile.
 journal_rids() {
     redis --raw eval "local t = {} for _, e in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do
         t[#t + 1] = e[1] .. '-' .. e[2][2] end return t" 1 '{s0}:j' |
-        awk -F- 'NF == 3 { for (i = 0; i < $3; i++) printf "%d\n", $1 * 2 ^ 36 + $2 + i }'
+        awk -F- 'NF == 3 { for (i = 0; i < $3; i++) printf "%.0f\n", $1 * 2 ^ 36 + $2 + i }'
 }
 # How many of the rids on standard input PostgreSQL has decided: "<orders> <refusals> <open>".
 decided_of() {

@@ -399,6 +399,18 @@ static void holder_told_sold_out(void **state) {
     expect(RULE_contradiction, 1);
 }
 
+/* The same, but PostgreSQL had just taken a unit back: it was offered again between the two halves. */
+static void unit_came_back_beside(void **state) {
+    (void)state;
+    stage.lots[0].allocated = 1;
+    row(ORDER + 1, USER + 1, order_state_expired, 5 * S)->returned_at = 10 * S - S / 2;
+    said(HISTORY_buy, 5 * S, 5 * S, USER + 1, ORDER + 1, 201, "awaiting_payment");
+    row(ORDER, USER, order_state_awaiting_payment, 11 * S);
+    said(HISTORY_buy, 10 * S, 12 * S, USER, ORDER, 201, "awaiting_payment");
+    said(HISTORY_again, 10 * S, 12 * S, USER, ORDER, 409, "sold_out");
+    expect_exact();
+}
+
 static void duplicate_is_no_refusal(void **state) {
     (void)state;
     a_buys();
@@ -524,6 +536,7 @@ int main(void) {
         CASE(in_line_told_no),
         CASE(void_then_yes),
         CASE(holder_told_sold_out),
+        CASE(unit_came_back_beside),
         CASE(duplicate_is_no_refusal),
         CASE(backwards_told),
         CASE(backwards_kept),
