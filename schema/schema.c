@@ -244,6 +244,7 @@ bool currency_valid(const char currency[4]) {
 }
 
 bool utf8_valid(const char *at, size_t size, bool control) {
+    if (size == 0) return true; /* An absent text has no address to count from. */
     const unsigned char *byte = (const unsigned char *)at, *end = byte + size;
     while (byte < end) {
         unsigned lead = *byte++, more;

@@ -98,6 +98,12 @@ static void note_redis(struct inventory *self, const struct redis_up *up) {
     self->redis_boot = up->boot;
 }
 
+/* Open, and perhaps mistaken: epoch_use, redis_up or redis_down may have been lost. */
+static void verify(struct inventory *self, struct outbox *out) {
+    self->verifying = ++self->attempt;
+    ASK_STEP(self, out, PORT_redis, meta_read);
+}
+
 /* Open, and Redis introduces itself: a new connection, an old message, or an answer to meta_read.
  */
 static void check_open(struct inventory *self, const struct message *in, int64_t now,
@@ -111,9 +117,7 @@ static void check_open(struct inventory *self, const struct message *in, int64_t
         note_redis(self, up);
         ask_shard(self, now, out);
     } else {
-        /* Said before the install, perhaps, and late.  Ask again, once. */
-        self->verifying = ++self->attempt;
-        ASK_STEP(self, out, PORT_redis, meta_read);
+        verify(self, out); /* Said before the install, perhaps, and late. */
     }
 }
 
@@ -268,7 +272,9 @@ void inventory_recovery_tick(struct inventory *self, int64_t now, struct outbox 
     if (beat) self->next_beat = now + (int64_t)BEAT_MS * MILLISECOND;
     switch (self->phase) {
     case PHASE_ready:
-        if (beat) tell_installed(self, out); /* The first may be lost; it says the same again. */
+        if (!beat) break;
+        tell_installed(self, out); /* The first may be lost; it says the same again. */
+        verify(self, out);
         break;
     case PHASE_down:
         if (beat) ASK_STEP(self, out, PORT_redis, meta_read); /* redis_up may be lost. */

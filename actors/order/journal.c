@@ -51,7 +51,8 @@ void order_on_journal_end(struct order *self, const struct message *in, int64_t 
     if (!journal->reading || in->head.request != journal->number) return;
     journal->reading = false;
     journal->not_before = now;
-    if (end->next > journal->last) journal->last = end->next; /* Also past rows nobody could read. */
+    if (end->next > journal->last)
+        journal->last = end->next; /* Also past rows nobody could read. */
     bool more = end->next != 0 || journal->entries >= PAGE_ENTRIES;
     if (more && journal->last > journal->after) {
         journal->after = journal->last; /* The next page follows at once. */

@@ -80,6 +80,9 @@ static void on_failed(struct order *self, const struct message *in, int64_t now,
     case MSG_journal_read: order_on_journal_failed(self, in, now, out); break;
     case MSG_order_find: order_on_seen_failed(self, in, out); break;
     case MSG_order_rows_get: order_on_list_failed(self, in, out); break;
+    case MSG_undo: /* Its epoch may be one that was raised and never installed. */
+        if (got->problem == PROBLEM_fenced) order_on_fence(self, now, out);
+        break;
     default: break; /* undo, settle, recover: sent again when their time has come. */
     }
 }

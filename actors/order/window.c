@@ -192,12 +192,12 @@ void order_back_off(struct order *self, int64_t now) {
     self->retry_at = now + self->backoff;
 }
 
-/* PostgreSQL cannot carry this row out even alone: it is refused, for good and on record, instead of
- * being tried for ever.  `decided` tells when that is kept. */
+/* PostgreSQL cannot carry this row out even alone: it is refused, for good and on record, instead
+ * of being tried for ever.  `decided` tells when that is kept. */
 static void refuse_poison(struct order *self, struct order_row *row, int64_t now,
                           struct outbox *out) {
-    struct purchase_refuse *refuse = ASK(out, PORT_pg_shard, purchase_refuse, ACTOR_order,
-                                         (uint64_t)row->rid, row->head.trace);
+    struct purchase_refuse *refuse =
+        ASK(out, PORT_pg_shard, purchase_refuse, ACTOR_order, (uint64_t)row->rid, row->head.trace);
     refuse->rid = row->rid;
     refuse->order_id = row->order_id;
     refuse->user_id = row->user_id;

@@ -1,10 +1,12 @@
 -- Orders of one lot; all orders of one buyer stand in one call.
--- KEYS: installing, the lot's buyers.
+-- KEYS: installing, the lot's buyers, the lot's row.
 -- ARGV: epoch, then pairs: user, "<order>:<epoch>:<seq>:<quantity>;".
 -- Gives {"FENCED"} or {"OK"}.
 local call = redis.call
 local fine, installing = pcall(call, 'GET', KEYS[1])
 if not fine or installing ~= ARGV[1] then return { 'FENCED' } end -- guard: epoch_check
+-- Before its lot, which would delete it: the recovery begins anew.
+if call('EXISTS', KEYS[3]) == 0 then return { 'FENCED' } end -- guard: install_order
 local users, fields = {}, {}
 for i = 2, #ARGV, 2 do
   local user = ARGV[i]

@@ -107,6 +107,7 @@ static struct script_call *install_holders(const struct script_state *state,
         call_make(SCRIPT_install_holders, state, &message, 1, WORDS_MAX + 2 * items, memory);
     call_key(call, state, "installing", memory);
     call_lot_key(call, state, "u", install->lot_id, memory);
+    call_lot_key(call, state, "lot", install->lot_id, memory);
     call_number(call, install->epoch, memory);
     while (script_cut(&rest, ';', &item)) {
         int64_t number[4]; /* user, order, rid, quantity */

@@ -7,8 +7,8 @@ e2e_sets=(order.batch_max=64)
 cd "$(dirname "$0")/../.." || exit 1
 . tests/lib/e2e.sh
 
-seed 900
-units=600 undecided_least=100
+seed 1300
+units=900 undecided_least=100
 
 committed() { sql "SELECT count(*) FROM orders WHERE lot_id IN ($lots)"; }
 has_committed() { [ "$(committed)" -ge "$1" ]; }
@@ -16,7 +16,7 @@ journalled() { redis hget '{s0}:meta' rows; }
 has_journalled() { [ "$(journalled)" -ge "$1" ]; }
 journal_empty() { [ "$(redis xlen '{s0}:j')" = 0 ]; }
 
-# A crowd of 900 for 600 units in two lots; returns in mid-burst with the table held and purchases
+# A crowd of 1,300 for 900 units in two lots; returns in mid-burst with the table held and purchases
 # piling up: $rids in the journal, none of them decided, $before orders committed.
 burst() { # HISTORY [SECONDS to wait with the table held, [doorsim options…]]
     history=$1
@@ -26,9 +26,9 @@ burst() { # HISTORY [SECONDS to wait with the table held, [doorsim options…]]
         --abandon 0 --late 0 --cancel 8 --tame-ms 3000 --end-s 45 "${@:3}" &
     shoppers=$!
     mine+=("$shoppers")
-    check_true "orders are committed before" until_true 10 has_committed 20
+    check_true "orders are committed before" until_true 10 has_committed 1
     check_true "somebody holds the table" lock_hold orders
-    check_true "purchases pile up" until_true 10 has_journalled $((undecided_least + 150))
+    check_true "purchases pile up" until_true 10 has_journalled $((undecided_least + 100))
     sleep "${2:-0}"
     before=$(committed)
     rids=$(journal_rids)
@@ -79,9 +79,6 @@ lock_release
 check_true "ready again" until_true 15 ready
 check_true "the epoch was raised" test "$(sql "SELECT epoch FROM stock_shard WHERE shard = 0")" -gt "$epoch"
 aftermath 8000
-lost=$(decided_of <<<"$rids" | cut -d' ' -f3)
-check_true "purchases were lost with Redis ($lost), and who had a receipt was told ($(outcomes void) times)" \
-    test "$lost" -ge 1 -a "$(outcomes void)" -ge 1
 
 section "FLUSHALL"
 burst flush
@@ -89,9 +86,6 @@ redis flushall >/dev/null
 lock_release
 check_true "ready again" until_true 15 ready
 aftermath 5000
-lost=$(decided_of <<<"$rids" | cut -d' ' -f3)
-check_true "purchases were lost with Redis ($lost), and who had a receipt was told ($(outcomes void) times)" \
-    test "$lost" -ge 1 -a "$(outcomes void)" -ge 1
 
 section "PostgreSQL stopped hard"
 burst postgres
@@ -103,6 +97,23 @@ tools/stack start-pg "$STACK"
 check_true "ready again" until_true 15 ready
 check_true "what stood in the journal is decided, all of it" until_true 5 lost_found
 aftermath 5000
+
+section "the power fails: all of them at once, two seconds of Redis lost"
+# What stood in the journal was in the writer's memory, too; here nobody remembers it.
+burst power
+server_kill
+tools/stack kill-redis "$STACK"
+tools/stack kill-pg "$STACK"
+lock_release
+cut=$(tools/stack truncate-aof "$STACK" 2)
+check_true "the log is cut: $cut" grep -q 'cut [1-9]' <<<"$cut"
+tools/stack start-redis "$STACK"
+tools/stack start-pg "$STACK"
+check_true "start it again" server_start
+aftermath 6000
+lost=$(decided_of <<<"$rids" | cut -d' ' -f3)
+check_true "purchases were lost: $lost" test "$lost" -ge 1
+check_true "and who had a receipt was told: $(outcomes void) times" test "$(outcomes void)" -ge 1
 
 section "all of it"
 check "the ledger sums to zero" "" "$(sql "SELECT currency FROM ledger GROUP BY currency HAVING sum(amount) <> 0")"

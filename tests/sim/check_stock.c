@@ -110,6 +110,12 @@ static void count_field(struct world *self, const struct account *account, struc
     }
 }
 
+static void note_free(struct world *self, const struct pg_lot *lot, int64_t available) {
+    int64_t *since = &self->free_since[lot - self->pg->lots];
+    if (available == 0) *since = 0;
+    else if (*since == 0) *since = self->now;
+}
+
 static void check_lot(struct world *self, const struct account *account,
                       const struct pg_lot *lot) {
     struct sums sums = { 0 };
@@ -117,6 +123,7 @@ static void check_lot(struct world *self, const struct account *account,
     uint32_t live = 0;
     snprintf(command, sizeof command, "HGET {s0}:lot:%" PRId64 " available", lot->lot_id);
     sums.available = redis_number(self, command);
+    note_free(self, lot, sums.available);
     snprintf(command, sizeof command, "HVALS {s0}:u:%" PRId64, lot->lot_id);
     const struct reply *fields = lua_store_command(self->store, command);
     for (uint32_t i = 0; fields->kind == REPLY_array && i < fields->count; i++)
@@ -138,7 +145,11 @@ static void check_lot(struct world *self, const struct account *account,
 
 void check_stock(struct world *self) {
     static struct account account;
-    if (self->failure.is || !under_pg(self, &account)) return;
+    if (self->failure.is) return;
+    if (!under_pg(self, &account)) {
+        memset(self->free_since, 0, sizeof self->free_since);
+        return;
+    }
     read_journal(self, &account);
     for (uint32_t i = 0; i < self->pg->lot_count && !self->failure.is; i++)
         check_lot(self, &account, &self->pg->lots[i]);

@@ -53,17 +53,17 @@ static void on_view(struct world *self, struct request *request, struct ticket *
     }
 }
 
-/* A unit was free since long before he asked, nothing is wrong any more: he cannot be told this. */
+/* Redis has offered a unit for more than a second before he asked, and nothing is broken. */
 static void told_sold_out(struct world *self, const struct request *request,
                           const struct ticket *ticket) {
     const struct shopper *shopper = &self->shoppers[request->shopper];
     const struct pg_lot *lot = model_pg_lot(self->pg, ticket->lot_id);
-    if (self->quiet_at == 0 || !shopper->late_comer) return;
-    if (lot->allocated - lot->sold >= shopper->quantity) {
-        world_fail(self, "undersold", ticket->order_id,
-                   "told sold out while %" PRId64 " units of lot %" PRId64 " are free",
-                   lot->allocated - lot->sold, lot->lot_id);
-    }
+    int64_t since = self->free_since[lot - self->pg->lots];
+    if (since < self->healed_at) since = self->healed_at;
+    bool free = self->free_since[lot - self->pg->lots] != 0 && shopper->quantity == 1;
+    if (!self->healed || !free || request->sent_at < since + SIM_SECOND) return;
+    world_fail(self, "undersold", ticket->order_id,
+               "told sold out while units of lot %" PRId64 " are free", lot->lot_id);
 }
 
 static void on_failed(struct world *self, struct request *request, struct ticket *ticket,

@@ -193,6 +193,7 @@ void faults_strike(struct world *self, uint64_t kind) {
 
 void faults_heal(struct world *self) {
     self->healed = true;
+    self->healed_at = self->now;
     self->pg_away_until = 0;
     self->swarm.delay_most = SIM_MS / 2;
     world_note(self, "the faults stop");

@@ -343,7 +343,7 @@ struct recovery {
 static struct recovered *add_row(struct recovery *to) {
     struct recovered *row = REPLY(to->out, to->in, recovered);
     row->epoch = to->epoch;
-    to->rows++;
+    row->row = ++to->rows;
     return row;
 }
 
@@ -396,6 +396,7 @@ static void shard_recover(struct model_pg *self, const struct message *in, struc
         row->state = lot->state;
         row->available = lot->allocated - lot->sold;
         row->per_buyer_limit = lot->limit;
+        row->allocated = lot->allocated;
     }
     for (uint32_t i = 0; i < self->lot_count; i++) {
         if (self->lots[i].state != lot_state_settled) add_holders(self, &to, self->lots[i].lot_id);

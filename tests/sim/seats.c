@@ -126,11 +126,11 @@ static void transact(struct world *self, enum address address, const struct mess
         check_stock(self);
     }
     if (fate == FATE_unknown) {
-        world_note(self, "commit unknown: it was done");
+        if (self->trace_order == 0) world_note(self, "commit unknown: it was done");
         batch_reset(&self->out);
     }
     if (fate == FATE_late) {
-        world_note(self, "commit unknown: it will be done");
+        if (self->trace_order == 0) world_note(self, "commit unknown: it will be done");
         keep_late(self, in, count);
     }
     if (fate != FATE_good) {
@@ -143,7 +143,7 @@ static void transact(struct world *self, enum address address, const struct mess
 void stores_commit_late(struct world *self, uint64_t number) {
     struct batch *kept = &self->late[number];
     struct outbox out = batch_outbox(&self->out, PORT_pg_shard, 0, ROOM);
-    world_note(self, "a late commit");
+    if (self->trace_order == 0) world_note(self, "a late commit");
     model_pg_run(self->pg, kept->items, kept->count, &out);
     batch_reset(&self->out);
     batch_fini(kept);

@@ -76,6 +76,7 @@ static void new_ticket(struct world *self, struct shopper *shopper) {
     self->tickets =
         world_grow(self->tickets, self->ticket_count, &self->ticket_room, sizeof *self->tickets);
     shopper->ticket = self->ticket_count++;
+    shopper->payment_id = 0;
     struct ticket *ticket = &self->tickets[shopper->ticket];
     *ticket = (struct ticket){ .order_id = 100001 + shopper->ticket,
                                .user_id = shopper->user_id,

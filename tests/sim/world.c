@@ -111,7 +111,9 @@ void world_send(struct world *self, const struct message *message) {
         return;
     }
     bool late = faulty && draw_chance(&self->links_draw, self->swarm.reorder);
-    bool twice = faulty && draw_chance(&self->links_draw, self->swarm.twice);
+    /* Nothing comes twice over TCP; shoppers who ask again do that. */
+    bool tcp = head->from == PORT_http || head->to == PORT_http;
+    bool twice = faulty && draw_chance(&self->links_draw, self->swarm.twice) && !tcp;
     say(self, message, twice ? "   (twice)" : late ? "   (held up)" : "");
     fly(self, message, late);
     if (twice) fly(self, message, draw_chance(&self->links_draw, 500));

@@ -141,7 +141,8 @@ struct world {
     uint32_t deal_count, deal_room;
     struct { int64_t rid, order_id; } *rids; /* Handed out by Redis. */
     uint32_t rid_count, rid_room;
-    int64_t quiet_at;
+    int64_t quiet_at, healed_at;
+    int64_t free_since[PG_LOTS_MAX]; /* Redis has had a unit to offer all the time; 0 = it has not. */
 
     struct failure failure;
     FILE *trace;         /* NULL: none. */

@@ -139,6 +139,7 @@ static void test_hostile(void **state) {
         if (wire_scan(cases[i].bytes, cases[i].size, WIRE_OBJECTS_MAX) != 0)
             fail_msg("%s", cases[i].what);
     }
+    assert_true(utf8_valid(NULL, 0, false)); /* Found by the fuzzer: an absent text. */
     static uint8_t many[4000];
     many[0] = 0xdc, many[1] = 0x0f, many[2] = 0x9d; /* 3997 numbers: more than allowed. */
     assert_int_equal(wire_scan(many, sizeof many, WIRE_OBJECTS_MAX), 0);

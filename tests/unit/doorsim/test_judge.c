@@ -399,7 +399,8 @@ static void holder_told_sold_out(void **state) {
     expect(RULE_contradiction, 1);
 }
 
-/* The same, but PostgreSQL had just taken a unit back: it was offered again between the two halves. */
+/* The same, but PostgreSQL had just taken a unit back: it was offered again between the two halves.
+ */
 static void unit_came_back_beside(void **state) {
     (void)state;
     stage.lots[0].allocated = 1;
