@@ -54,7 +54,7 @@ void *outbox_send(struct outbox *out, enum address to, enum message_id id,
                   const struct message *cause) {
     struct head head = { .shard = out->shard };
     if (cause != NULL) head = cause->head;
-    head.deadline = 0;
+    if (id != MSG_reserve) head.deadline = 0; /* What follows from a reserve never expires. */
     return send_with(out, &head, to, id);
 }
 

@@ -139,6 +139,8 @@ server_start() { # [KEY=VALUE…]
 }
 server_kill() { # kill -9
     kill -s KILL "$server" && until_true 5 gone "$server"
+    wait "$server" 2>/dev/null # So that the shell does not report it.
+    true
 }
 server_stop() {
     kill -s TERM "$server" && until_true 12 gone "$server"
@@ -271,6 +273,8 @@ seed() { # COUNT: shoppers in $DIR/shoppers
     "$BUILD/doorsim" seed --dsn "" --keys "$DIR/keys" --count "$1" --out "$DIR/shoppers" >"$DIR/seed.log" 2>&1 ||
         die "could not seed: $(cat "$DIR/seed.log")"
 }
+# The N-th of them: sets $user, $token.
+shopper() { read -r user _ token < <(sed -n "$1p" "$DIR/shoppers"); }
 # A crowd that asks until it has an answer; who is told "sold out" keeps asking for a while.
 crowd() { # HISTORY LOT… -- [doorsim demo's options…]
     local history=$1 lots=()
