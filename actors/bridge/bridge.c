@@ -2,6 +2,7 @@
 #include "actors/bridge/bridge.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum { MS = 1000000, ASK_AGAIN = 500 * MS };
 
@@ -13,8 +14,13 @@ static void init(void *state, const struct actor_setup *setup) {
     self->rate_user = setup->rate_user;
     self->rate_user_burst =
         setup->rate_user_burst > setup->rate_user ? setup->rate_user_burst : setup->rate_user;
-    for (uint32_t i = 0; i < PURCHASES_MAX; i++)
+    /* Not from 0: an answer to a bridge that has crashed must not find a slot of its successor. */
+    uint32_t generation;
+    memcpy(&generation, setup->seed, sizeof generation);
+    for (uint32_t i = 0; i < PURCHASES_MAX; i++) {
         self->slots[i].next = i + 1;
+        self->slots[i].generation = generation;
+    }
 }
 
 /* Snapshots are asked for until they have come: the actors may start after us. */
@@ -57,7 +63,7 @@ static void handle_one(struct bridge *self, const struct message *in, int64_t no
     case MSG_order_cancel: pass_on(self, in, ACTOR_order, now, out); return;
     case MSG_payment_create: pass_on(self, in, ACTOR_payment, now, out); return;
     case MSG_payment_callback: outbox_forward(out, ACTOR_payment, in); return;
-    case MSG_order_get: bridge_on_order_get(self, in, out); return;
+    case MSG_order_get: bridge_on_order_get(self, in, now, out); return;
     case MSG_order_create: bridge_on_order_create(self, in, now, out); return;
     case MSG_sale_list: bridge_on_sale_list(self, in, out); return;
     case MSG_sale_get: bridge_on_sale_get(self, in, out); return;

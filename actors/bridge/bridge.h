@@ -39,6 +39,7 @@ struct bridge_lot {
     int64_t allocated;
     int64_t version; /* Of the catalogue's row. */
     char title[BRIDGE_TITLE_MAX + 1];
+    bool settled; /* Nothing is left in it, whatever an old hint says. */
     /* From the hint. */
     uint32_t hint_epoch;
     int64_t hint_version;
@@ -102,7 +103,8 @@ void bridge_on_order_create(struct bridge *self, const struct message *in, int64
 void bridge_on_decision(struct bridge *self, const struct message *in, struct outbox *out);
 void bridge_on_held(struct bridge *self, const struct message *in);
 void bridge_end_holds(struct bridge *self, int64_t now, struct outbox *out);
-void bridge_on_order_get(struct bridge *self, const struct message *in, struct outbox *out);
+void bridge_on_order_get(struct bridge *self, const struct message *in, int64_t now,
+                         struct outbox *out);
 void bridge_on_lot_hint(struct bridge *self, const struct message *in, int64_t now);
 void bridge_on_sale_view(struct bridge *self, const struct message *in);
 void bridge_on_lot_view(struct bridge *self, const struct message *in);

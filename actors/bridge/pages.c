@@ -79,6 +79,7 @@ void bridge_on_lot_view(struct bridge *self, const struct message *in) {
     lot->per_buyer_limit = view->per_buyer_limit;
     lot->allocated = view->allocated;
     lot->version = view->version;
+    lot->settled = view->state == lot_state_settled;
     if (!lot->level_known) lot->available = view->allocated - view->sold;
     keep_title(lot->title, view->title);
     struct bridge_sale *sale = bridge_sale(self, view->sale_id);
@@ -109,7 +110,7 @@ static void render_lots(const struct bridge *self, const struct bridge_sale *sal
                                  .title = text_of(lot->title),
                                  .price = lot->price,
                                  .allocated = lot->allocated,
-                                 .available = lot->available,
+                                 .available = lot->settled ? 0 : lot->available,
                                  .per_buyer_limit = lot->per_buyer_limit };
         if (!first) json_raw(json, ",", 1);
         first = false;

@@ -170,9 +170,11 @@ void bridge_end_holds(struct bridge *self, int64_t now, struct outbox *out) {
     }
 }
 
-void bridge_on_order_get(struct bridge *self, const struct message *in, struct outbox *out) {
+void bridge_on_order_get(struct bridge *self, const struct message *in, int64_t now,
+                         struct outbox *out) {
     const struct order_get *want = BODY(in, order_get);
     struct receipt_claims receipt = { 0 };
+    if (!bridge_admit(self, in, want->user_id, want->session_id, now, out)) return;
     if (want->receipt.size > 0 &&
         (!seal_read(self->keys, MSG_receipt_claims, want->receipt, &receipt) ||
          receipt.order_id != want->order_id || receipt.user_id != want->user_id)) {

@@ -1,4 +1,5 @@
-/* order_get -> order_find;  order_list -> order_rows_get;  what they find -> the origin
+/* order_get -> order_find | order_view pending;  order_list -> order_rows_get;  what they find ->
+ * the origin
  *
  * Whether a receipt is void is decided in one statement of PostgreSQL (first the epoch, then the
  * rid); here it is passed on. */
@@ -12,9 +13,30 @@ bool order_is_list(uint64_t request) {
     return (request & list_mark) != 0;
 }
 
-void order_on_get(struct order *self, const struct message *in, struct outbox *out) {
-    (void)self;
+/* Without a receipt PostgreSQL cannot tell a place in line from an order that never was: as long as
+ * the reservation waits here it is pending. */
+static bool answer_pending(const struct order *self, const struct message *in, struct outbox *out) {
     const struct order_get *want = BODY(in, order_get);
+    uint32_t slot;
+    bool some = chain_first(&self->undecided, &slot);
+    for (; some; some = chain_next(&self->undecided, &slot)) {
+        const struct order_row *row = &self->rows[slot];
+        if (row->order_id != want->order_id) continue;
+        if (want->user_id != 0 && row->user_id != want->user_id) continue;
+        struct order_view *view = ANSWER(out, in, order_view);
+        view->order_id = row->order_id;
+        view->state = order_state_pending;
+        view->user_id = row->user_id;
+        view->rid = row->rid;
+        view->retry_after = 1;
+        return true;
+    }
+    return false;
+}
+
+void order_on_get(struct order *self, const struct message *in, struct outbox *out) {
+    const struct order_get *want = BODY(in, order_get);
+    if (want->rid == 0 && answer_pending(self, in, out)) return;
     struct order_find *order_find = SEND(out, PORT_pg_shop, order_find, in);
     order_find->order_id = want->order_id;
     order_find->user_id = want->user_id;

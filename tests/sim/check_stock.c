@@ -59,8 +59,12 @@ static bool in_journal(const struct account *account, int64_t rid) {
 static bool under_pg(struct world *self, struct account *account) {
     account->epoch = (uint32_t)redis_number(self, "HGET {s0}:meta epoch");
     account->boot = redis_number(self, "HGET {s0}:meta boot");
+    uint32_t begun = (uint32_t)redis_number(self, "GET {s0}:installing");
+    if (begun != 0 && begun != self->begun) self->clean = begun;
+    if (begun != 0) self->begun = begun;
     return account->epoch != 0 && account->epoch == self->pg->epoch &&
-           account->boot == self->pg->boot && account->epoch > self->tainted;
+           account->boot == self->pg->boot &&
+           (account->epoch > self->tainted || account->epoch == self->clean);
 }
 
 /* ---- One lot ---- */
@@ -212,6 +216,15 @@ static bool idle_lot(struct world *self, const struct pg_lot *lot) {
     return redis_number(self, command) == lot->allocated - lot->sold;
 }
 
+static bool paid_unknown(const struct world *self, const struct pg_payment *payment) {
+    for (uint32_t i = 0; i < self->deal_count; i++) {
+        const struct deal *deal = &self->deals[i];
+        if (deal->payment_id != payment->payment_id || !deal->paid) continue;
+        return payment->state != payment_state_succeeded;
+    }
+    return false;
+}
+
 bool check_quiet(struct world *self) {
     static struct account account;
     if (!under_pg(self, &account)) return false;
@@ -226,7 +239,7 @@ bool check_quiet(struct world *self) {
     }
     for (uint32_t i = 0; i < self->pg->payment_count; i++) {
         const struct pg_payment *payment = &self->pg->payments[i];
-        if (payment->todo == todo_late) return false;
+        if (payment->todo == todo_late || paid_unknown(self, payment)) return false;
     }
     for (uint32_t i = 0; i < self->pg->refund_count; i++) {
         if (self->pg->refunds[i].state == refund_state_pending) return false;

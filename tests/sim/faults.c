@@ -111,6 +111,11 @@ static void lose_data(struct world *self, uint32_t lost, bool wipe) {
     self->redis_losses++;
     if (wipe) lua_store_wipe(self->store);
     else lua_store_cut(self->store, lost);
+    const struct reply *begun = lua_store_command(self->store, "GET {s0}:installing");
+    self->clean = 0;
+    self->begun = 0;
+    for (uint32_t i = 0; begun->kind == REPLY_text && i < begun->text.size; i++)
+        self->begun = self->begun * 10 + (uint32_t)(begun->text.at[i] - '0');
 }
 
 void faults_redis_crash(struct world *self, uint32_t lost, bool wipe, int64_t away) {

@@ -268,9 +268,10 @@ void shoppers_answer(struct world *self, const struct message *in) {
     if (number == 0 || number > self->request_count) return;
     struct request *request = &self->requests[number - 1];
     struct shopper *shopper = &self->shoppers[request->shopper];
-    check_answer(self, request, in);
-    bool fresh = !request->answered && request->ticket == shopper->ticket;
+    if (request->answered) return; /* One request has one answer; the port drops what follows. */
     request->answered = true;
+    check_answer(self, request, in);
+    bool fresh = request->ticket == shopper->ticket;
     if (!fresh || !expected(shopper, request->type) || self->failure.is) return;
     switch (in->head.type) {
     case MSG_order_view: on_view(self, shopper, BODY(in, order_view)); return;

@@ -123,7 +123,8 @@ struct world {
 
     struct lua_store *store;
     struct model_redis redis;
-    uint32_t tainted; /* Up to this epoch Redis may have lost something. */
+    uint32_t tainted; /* Up to this epoch Redis may have lost something, */
+    uint32_t begun, clean; /* but not what was installed wholly after the loss. */
     uint64_t redis_losses;
     struct model_pg *pg;
     int64_t pg_away_until;

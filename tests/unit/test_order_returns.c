@@ -118,6 +118,21 @@ static void a_cancel_is_refused_or_unknown(void **state) {
 
 /* ---- Reads ---- */
 
+static void undecided_is_pending(void **state) {
+    (void)state;
+    place(4, 4, 1, 11);
+    probe_clear(&probe);
+    probe.head = (struct head){ .origin = PORT_http, .request = 62 };
+    GIVE(ACTOR_bridge, order_get, .order_id = 11, .user_id = USER);
+    assert_int_equal(SENT(PORT_http, order_view)->state, order_state_pending);
+    assert_int_equal(COUNT(PORT_pg_shop, order_find), 0);
+    GIVE(ACTOR_bridge, order_get, .order_id = 11, .user_id = USER + 1); /* Not his. */
+    assert_int_equal(COUNT(PORT_pg_shop, order_find), 1);
+    GIVE(ACTOR_bridge, order_get, .order_id = 12, .user_id = USER);
+    assert_int_equal(COUNT(PORT_pg_shop, order_find), 2);
+    probe.head = (struct head){ 0 };
+}
+
 static void get_and_list(void **state) {
     (void)state;
     probe.head = (struct head){ .origin = ACTOR_bridge, .request = 61 };
@@ -159,6 +174,7 @@ int main(void) {
         TEST(a_cancel_shows_the_order),
         TEST(a_settled_lot_has_nothing_to_undo),
         TEST(a_cancel_is_refused_or_unknown),
+        TEST(undecided_is_pending),
         TEST(get_and_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
