@@ -164,11 +164,13 @@ E2E_C_NAMES    := $(call short,$(E2E_C))
 E2E_SH_NAMES   := $(call short,$(E2E_SH))
 SCRIPT_NAMES   := $(call short,$(wildcard tests/stack/test_*.sh tests/tools/test_*.sh))
 SIM_NAMES      := $(SEEDS:%=sim/seed-%)
+MUTANT_NAMES   := $(call short,$(wildcard tests/sim/test_*.sh))
 FUZZ_NAMES     := $(FUZZERS:%=fuzz/%)
 STATIC_NAMES   := static/tidy static/format $(if $(MAIN_openapi),static/openapi)
 QUICK_NAMES    := $(UNIT_NAMES) $(TRACE_NAMES) $(CONTRACT_NAMES)
 E2E_NAMES      := $(E2E_C_NAMES) $(E2E_SH_NAMES)
-FIRST_NAMES    := $(STATIC_NAMES) $(QUICK_NAMES) $(SCRIPT_NAMES) $(SIM_NAMES) $(FUZZ_NAMES)
+FIRST_NAMES    := $(STATIC_NAMES) $(QUICK_NAMES) $(SCRIPT_NAMES) $(SIM_NAMES) \
+                  $(MUTANT_NAMES) $(FUZZ_NAMES)
 
 ok = $(patsubst %,$(B)/ok/%.ok,$(1))
 
@@ -187,11 +189,16 @@ $(call ok,$(E2E_C_NAMES)): $(B)/ok/%.ok: $(B)/tests/% tools/attempt tools/stack 
 $(call ok,$(E2E_SH_NAMES)): $(B)/ok/%.ok: tests/% tools/attempt tools/stack $(PROGRAMS:%=$(B)/%) $(TEST_HELPERS)
 	$(ATTEMPT) $* $(STACKED) $<
 	$(DONE)
+$(call ok,e2e/test_docs.sh): README.md CONTRIBUTING.md $(wildcard docs/*.md) tools/api-tables tools/demo-sale
 $(call ok,$(SCRIPT_NAMES)): $(B)/ok/%.ok: tests/% $(addprefix tools/,attempt summary embed tidy stack)
 	$(ATTEMPT) $* $<
 	$(DONE)
 $(call ok,$(SIM_NAMES)): $(B)/ok/sim/seed-%.ok: $(B)/doorsim tools/attempt
 	$(ATTEMPT) sim/seed-$* $(B)/doorsim sim --seed $* || { echo "      make sim SEED=$*"; false; }
+	$(DONE)
+$(call ok,$(MUTANT_NAMES)): $(B)/ok/%.ok: tests/% $(B)/doorsim tools/attempt tools/embed
+	@CC='$(CC)' FLAGS='$(CFLAGS) $(BASE_CPPFLAGS) -std=c11 -pthread $(VARIANT_FLAGS)' \
+	    LIBS='$(PKG_LIBS) -lm' BUILD=$(B) tools/attempt $(B) $* $<
 	$(DONE)
 $(B)/ok/static/tidy.ok: tools/tidy Makefile $(SOURCES) $(HEADERS) $(DEFS) $(SCRIPTS)
 	$(ATTEMPT) static/tidy tools/tidy

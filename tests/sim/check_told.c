@@ -14,8 +14,9 @@ static void told_order(struct world *self, struct request *request, struct ticke
         return;
     }
     if (view->order_id != ticket->order_id || order->user_id != ticket->user_id) {
-        world_fail(self, "G4", ticket->order_id, "ticket %" PRId64 " was answered with order %" PRId64,
-                   ticket->order_id, view->order_id);
+        world_fail(self, "G4", ticket->order_id,
+                   "ticket %" PRId64 " was answered with order %" PRId64, ticket->order_id,
+                   view->order_id);
     }
     if (ticket->yes_at == 0) ticket->yes_at = self->now;
     request->yes = true;
@@ -33,7 +34,8 @@ static void told_no(struct world *self, struct request *request, struct ticket *
     request->no = true;
     if (ticket->yes_at != 0 && request->sent_at >= ticket->yes_at) {
         world_fail(self, "G6", ticket->order_id,
-                   "ticket %" PRId64 " had its order, and was then told %s", ticket->order_id, what);
+                   "ticket %" PRId64 " had its order, and was then told %s", ticket->order_id,
+                   what);
     }
 }
 
@@ -85,8 +87,8 @@ void check_answer(struct world *self, struct request *request, const struct mess
         on_failed(self, request, ticket, BODY(in, failed));
     }
     if (request->yes && request->no) {
-        world_fail(self, "G6", ticket->order_id, "one request heard both yes and no (order %" PRId64 ")",
-                   ticket->order_id);
+        world_fail(self, "G6", ticket->order_id,
+                   "one request heard both yes and no (order %" PRId64 ")", ticket->order_id);
     }
 }
 
@@ -121,8 +123,8 @@ static void check_money(struct world *self, const struct deal *deal) {
         const struct pg_payment *payment = &self->pg->payments[i];
         if (payment->order_id == deal->order_id) captured += payment->captured;
     }
-    int64_t due = order != NULL && order->state == order_state_paid ? order->price * order->quantity
-                                                                    : 0;
+    int64_t due =
+        order != NULL && order->state == order_state_paid ? order->price * order->quantity : 0;
     if (captured != due) {
         world_fail(self, "G8", deal->order_id,
                    "order %" PRId64 " is %s and its payments add up to %" PRId64, deal->order_id,

@@ -1,9 +1,11 @@
 /* doorsim sim: runs seeds, tells how they went. */
 #include <inttypes.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/sim/sim.h"
 #include "tests/sim/world.h"
@@ -13,7 +15,7 @@ enum { TAIL_LINES = 60, TAIL_BYTES = 1 << 16 };
 struct options {
     uint64_t first, last;
     uint32_t shoppers;
-    bool trace, faults, quiet, summary;
+    bool trace, faults, quiet, summary, first_only;
     int64_t order;
 };
 
@@ -22,14 +24,24 @@ struct totals {
     int64_t simulated;
 };
 
+/* An assertion ends the process: what was running must be told all the same. */
+static volatile sig_atomic_t seed_high, seed_low;
+
+static void on_abort(int signal) {
+    char line[80];
+    uint64_t seed = (uint64_t)(uint32_t)seed_high << 32 | (uint32_t)seed_low;
+    int size = snprintf(line, sizeof line, "seed %" PRIu64 " assertion (see above)\n", seed);
+    if (size > 0 && write(STDOUT_FILENO, line, (size_t)size) < 0) _exit(signal);
+    _exit(1);
+}
+
 static int64_t real_time(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * SIM_SECOND + now.tv_nsec;
 }
 
-static struct world *run(const struct options *options, uint64_t seed, FILE *trace,
-                         int64_t order) {
+static struct world *run(const struct options *options, uint64_t seed, FILE *trace, int64_t order) {
     struct world_options what = { .seed = seed,
                                   .shoppers = options->shoppers,
                                   .faults = options->faults,
@@ -61,7 +73,8 @@ static void tell_failure(const struct options *options, uint64_t seed,
     fclose(to);
     printf("seed %" PRIu64 ", step %" PRIu64 ": %s\n  %s\n", seed, failure->step, failure->rule,
            failure->text);
-    if (failure->order_id != 0) printf("  the last messages of order %" PRId64 ":\n", failure->order_id);
+    if (failure->order_id != 0)
+        printf("  the last messages of order %" PRId64 ":\n", failure->order_id);
     fputs(tail(text, size), stdout);
     printf("  again: doorsim sim --seed %" PRIu64 "%s --trace", seed,
            options->faults ? "" : " --no-faults");
@@ -73,8 +86,9 @@ static void tell_failure(const struct options *options, uint64_t seed,
 }
 
 static void run_seed(const struct options *options, uint64_t seed, struct totals *totals) {
-    struct world *world =
-        run(options, seed, options->trace ? stdout : NULL, options->order);
+    seed_high = (sig_atomic_t)(seed >> 32);
+    seed_low = (sig_atomic_t)(uint32_t)seed;
+    struct world *world = run(options, seed, options->trace ? stdout : NULL, options->order);
     totals->steps += world->step;
     totals->simulated += world->now - SIM_START;
     if (world->failure.is) {
@@ -99,14 +113,15 @@ static void run_seed(const struct options *options, uint64_t seed, struct totals
 
 static void usage(FILE *to) {
     fprintf(to, "doorsim sim --seed N [--trace] [--order ID] [--shoppers N] [--no-faults]\n"
-                "doorsim sim --seeds A..B [--shoppers N] [--no-faults] [--summary]\n"
+                "doorsim sim --seeds A..B [--shoppers N] [--no-faults] [--summary] [--first]\n"
                 "  --seed N       one run; the same number is the same run\n"
                 "  --seeds A..B   many; ends with \"N passed, N failed\"\n"
                 "  --trace        every message, as it is sent\n"
                 "  --order ID     with --trace: only what is about this order\n"
                 "  --shoppers N   so many instead of a number drawn from the seed\n"
                 "  --no-faults    nothing goes wrong\n"
-                "  --summary      one line for a run that fails\n");
+                "  --summary      one line for a run that fails\n"
+                "  --first        stop at the first that does\n");
 }
 
 static bool parse_value(struct options *options, const char *name, const char *value) {
@@ -132,11 +147,18 @@ static bool parse_value(struct options *options, const char *name, const char *v
 
 static bool parse(struct options *options, int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--trace") == 0) options->trace = true;
-        else if (strcmp(argv[i], "--no-faults") == 0) options->faults = false;
-        else if (strcmp(argv[i], "--summary") == 0) options->summary = true;
-        else if (i + 1 >= argc || !parse_value(options, argv[i], argv[i + 1])) return false;
-        else i++;
+        if (strcmp(argv[i], "--trace") == 0)
+            options->trace = true;
+        else if (strcmp(argv[i], "--no-faults") == 0)
+            options->faults = false;
+        else if (strcmp(argv[i], "--summary") == 0)
+            options->summary = true;
+        else if (strcmp(argv[i], "--first") == 0)
+            options->first_only = true;
+        else if (i + 1 >= argc || !parse_value(options, argv[i], argv[i + 1]))
+            return false;
+        else
+            i++;
     }
     return options->first <= options->last;
 }
@@ -154,13 +176,18 @@ int sim_command(int argc, char **argv) {
     }
     if (sodium_init() < 0) return 1;
     int64_t began = real_time();
-    for (uint64_t seed = options.first; seed <= options.last; seed++)
+    signal(SIGABRT, on_abort);
+    for (uint64_t seed = options.first; seed <= options.last; seed++) {
         run_seed(&options, seed, &totals);
+        if (options.first_only && totals.failed > 0) break;
+    }
     double seconds = (double)(real_time() - began) / 1e9;
     /* Not to standard output: that is the same for the same seed. */
-    fprintf(stderr, "%" PRIu64 " steps and %.0f simulated seconds in %.2f s: %.0f and %.0f a second\n",
+    fprintf(stderr,
+            "%" PRIu64 " steps and %.0f simulated seconds in %.2f s: %.0f and %.0f a second\n",
             totals.steps, (double)totals.simulated / 1e9, seconds, (double)totals.steps / seconds,
             (double)totals.simulated / 1e9 / seconds);
-    if (options.quiet) printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals.passed, totals.failed);
+    if (options.quiet)
+        printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals.passed, totals.failed);
     return totals.failed == 0 ? 0 : 1;
 }

@@ -3,7 +3,15 @@
 
 #include "tests/sim/world.h"
 
-enum fault { FAULT_crash, FAULT_redis, FAULT_blip, FAULT_pg, FAULT_redis_up };
+enum fault {
+    FAULT_crash,
+    FAULT_redis,
+    FAULT_blip,
+    FAULT_pg,
+    FAULT_redis_up,
+    FAULT_price,
+    FAULT_writer
+};
 
 static const enum address crashing[] = { ACTOR_bridge, ACTOR_inventory, ACTOR_order, ACTOR_timer,
                                          ACTOR_payment };
@@ -24,7 +32,7 @@ static int64_t every(struct draw *draw, uint32_t exists, int64_t least, int64_t 
 static void draw_stores(struct world *self) {
     struct swarm *swarm = &self->swarm;
     struct draw *draw = &self->faults_draw;
-    swarm->redis_every = every(draw, 400, 1 * SIM_SECOND, 12 * SIM_SECOND);
+    swarm->redis_every = every(draw, 400, 300 * SIM_MS, 8 * SIM_SECOND);
     swarm->blip_every = every(draw, 250, 1 * SIM_SECOND, 12 * SIM_SECOND);
     swarm->redis_cut_most = rate(draw, 600, 20);
     swarm->redis_wipe = rate(draw, 300, 600);
@@ -32,7 +40,22 @@ static void draw_stores(struct world *self) {
     swarm->pg_away_most = draw_span(draw, 100 * SIM_MS, 12 * SIM_SECOND);
     swarm->pg_refused = rate(draw, 300, 100);
     swarm->pg_unknown = rate(draw, 400, 150);
-    swarm->pg_late = rate(draw, 300, 100);
+    swarm->pg_late = rate(draw, 300, 400);
+}
+
+/* Whatever is sent again and again is also lost again and again in some runs. */
+static void draw_victim(struct world *self) {
+    static const enum message_id types[] = {
+        MSG_lot_level, MSG_lot_hint,  MSG_held,      MSG_place,    MSG_settle,       MSG_undo,
+        MSG_undone,    MSG_decided,   MSG_returned,  MSG_reserved, MSG_order_return, MSG_epoch_use,
+        MSG_redis_up,  MSG_done,      MSG_installed, MSG_recover,  MSG_redis_down,   MSG_drain,
+        MSG_deadline,  MSG_purchase,  MSG_rows_end,  MSG_failed,   MSG_deadline_set, MSG_lot_level,
+        MSG_lot_level, MSG_lot_level,
+    };
+    struct draw *draw = &self->faults_draw;
+    uint32_t drawn = draw_below(draw, sizeof types / sizeof *types);
+    self->swarm.victim_loss = rate(draw, 300, 1000);
+    if (self->swarm.victim_loss > 0) self->swarm.victim = types[drawn];
 }
 
 void faults_draw_swarm(struct world *self) {
@@ -53,6 +76,7 @@ void faults_draw_swarm(struct world *self) {
     swarm->crash_set = (uint32_t)draw_bits(draw);
     swarm->silent_provider = rate(draw, 300, 1000);
     draw_stores(self);
+    draw_victim(self);
     for (uint32_t from = 0; from < ADDRESS_COUNT; from++) {
         for (uint32_t to = 0; to < ADDRESS_COUNT; to++)
             self->link_faulty[from][to] = draw_chance(draw, swarm->links);
@@ -71,6 +95,26 @@ void faults_begin(struct world *self) {
     plan(self, FAULT_redis, self->swarm.redis_every);
     plan(self, FAULT_blip, self->swarm.blip_every);
     plan(self, FAULT_pg, self->swarm.pg_every);
+    if (draw_chance(&self->faults_draw, 300)) plan(self, FAULT_price, self->swarm.ends / 2);
+}
+
+/* Not a fault, but the way to refusals by PostgreSQL: tickets of the old price get none. */
+static void change_price(struct world *self) {
+    struct pg_lot *lot = &self->pg->lots[draw_below(&self->faults_draw, self->pg->lot_count)];
+    lot->price_version++;
+    lot->price += 100;
+    world_note(self, "the price of lot %lld changes", (long long)lot->lot_id);
+}
+
+/* A transaction is still on its way: the worst moment for the writer to forget it. */
+void faults_commit_is_late(struct world *self) {
+    if (draw_chance(&self->faults_draw, 200)) plan(self, FAULT_writer, 300 * SIM_MS);
+}
+
+static void crash_writer(struct world *self) {
+    seat_crash(self, ACTOR_order);
+    flights_plan(&self->flights, EVENT_restart, ACTOR_order, 0,
+                 self->now + draw_span(&self->faults_draw, 0, 300 * SIM_MS));
 }
 
 static void crash_somebody(struct world *self) {
@@ -109,8 +153,10 @@ static void lose_data(struct world *self, uint32_t lost, bool wipe) {
     if (!wipe && lost == 0) return;
     self->tainted = self->pg->epoch;
     self->redis_losses++;
-    if (wipe) lua_store_wipe(self->store);
-    else lua_store_cut(self->store, lost);
+    if (wipe)
+        lua_store_wipe(self->store);
+    else
+        lua_store_cut(self->store, lost);
     const struct reply *begun = lua_store_command(self->store, "GET {s0}:installing");
     self->clean = 0;
     self->begun = 0;
@@ -144,7 +190,8 @@ static void blip(struct world *self) {
 static void crash_redis(struct world *self) {
     struct draw *draw = &self->faults_draw;
     bool wipe = draw_chance(draw, self->swarm.redis_wipe);
-    uint32_t lost = self->swarm.redis_cut_most > 0 ? draw_below(draw, self->swarm.redis_cut_most) : 0;
+    uint32_t lost =
+        self->swarm.redis_cut_most > 0 ? draw_below(draw, self->swarm.redis_cut_most) : 0;
     int64_t away = draw_chance(draw, 500) ? draw_span(draw, SIM_MS, 50 * SIM_MS)
                                           : draw_span(draw, 50 * SIM_MS, 3 * SIM_SECOND);
     faults_redis_crash(self, lost, wipe, away);
@@ -193,6 +240,10 @@ void faults_strike(struct world *self, uint64_t kind) {
         plan(self, FAULT_pg, self->swarm.pg_every);
         return;
     case FAULT_redis_up: redis_comes(self); return;
+    case FAULT_writer:
+        if (!over) crash_writer(self);
+        return;
+    case FAULT_price: change_price(self); return;
     }
 }
 

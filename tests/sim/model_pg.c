@@ -114,8 +114,8 @@ static void sell(struct model_pg *self, struct pg_lot *lot, int64_t units) {
 
 static struct pg_order *insert(struct model_pg *self, const struct purchase *row,
                                struct pg_lot *lot) {
-    self->orders = model_pg_grow(self->orders, self->order_count, &self->order_room,
-                                 sizeof *self->orders);
+    self->orders =
+        model_pg_grow(self->orders, self->order_count, &self->order_room, sizeof *self->orders);
     struct pg_order *order = &self->orders[self->order_count];
     *order = (struct pg_order){ .order_id = row->order_id,
                                 .user_id = row->user_id,
@@ -223,8 +223,8 @@ static void purchase(struct model_pg *self, const struct message *in, struct out
         outcome = known(self, row, order, &reason);
         const struct pg_order *other = model_pg_order_of(self, row->rid);
         if (outcome == outcome_none && other != NULL && other->order_id != row->order_id) {
-            model_pg_failed(in, PROBLEM_internal, out); /* UNIQUE (rid): alone in its batch. */
-            return;
+            outcome = outcome_refused; /* UNIQUE (rid), alone in its batch: purchase_refuse. */
+            reason = PROBLEM_internal;
         }
     }
     if (outcome == outcome_none) {
@@ -251,7 +251,6 @@ static void purchase(struct model_pg *self, const struct message *in, struct out
     decided->order_rid = order->rid;
 }
 
-
 static void purchase_batch(struct model_pg *self, const struct message *in, uint32_t count,
                            struct outbox *out) {
     struct message rows[BATCH_MAX];
@@ -271,8 +270,10 @@ static void purchase_batch(struct model_pg *self, const struct message *in, uint
 
 /* ---- return_batch ---- */
 
-static bool may_return(const struct pg_order *order, const struct order_return *row) {
+static bool may_return(const struct pg_order *order, const struct order_return *row,
+                       uint32_t epoch) {
     if (row->user_id != 0 && row->user_id != order->user_id) return false;
+    if (row->epoch != 0 && row->epoch != epoch) return false;
     if (row->to == order_state_cancelled) return unpaid(order->state);
     if (row->to == order_state_expired) {
         return unpaid(order->state) && order->pay_by <= kept_time(row->now);
@@ -291,10 +292,13 @@ static void answer_return(struct model_pg *self, const struct message *in, bool 
         got->reason = PROBLEM_not_found;
         return;
     }
-    got->outcome = order->state != row->to ? outcome_refused
-                   : moved                 ? outcome_accepted
-                                           : outcome_same;
-    got->reason = order->state != row->to ? PROBLEM_illegal_state : PROBLEM_none;
+    bool other = order->state != row->to;
+    bool fenced = other && row->epoch != 0 && row->epoch != self->epoch;
+    got->outcome = fenced  ? outcome_fenced
+                   : other ? outcome_refused
+                   : moved ? outcome_accepted
+                           : outcome_same;
+    got->reason = other && !fenced ? PROBLEM_illegal_state : PROBLEM_none;
     got->state = order->state;
     got->rid = order->rid;
     got->user_id = order->user_id;
@@ -311,7 +315,7 @@ static void return_batch(struct model_pg *self, const struct message *in, uint32
     for (uint32_t i = 0; i < count; i++) {
         const struct order_return *row = BODY(&in[i], order_return);
         struct pg_order *order = model_pg_order(self, row->order_id);
-        if (order == NULL || !may_return(order, row)) continue;
+        if (order == NULL || !may_return(order, row, self->epoch)) continue;
         struct pg_lot *lot = model_pg_lot(self, order->lot_id);
         order->state = row->to;
         sell(self, lot, -(int64_t)order->quantity);

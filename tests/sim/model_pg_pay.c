@@ -79,11 +79,12 @@ static void payment_insert(struct model_pg *self, const struct message *in, stru
     for (uint32_t i = 0; i < self->payment_count; i++) {
         struct pg_payment *row = &self->payments[i];
         if (row->order_id != want->order_id) continue;
-        if (row->payment_id == want->payment_id) open = row;
-        else if (is_open(row) && open == NULL) open = row;
+        if (row->payment_id == want->payment_id)
+            open = row;
+        else if (is_open(row) && open == NULL)
+            open = row;
     }
-    bool waits =
-        order->state == order_state_awaiting_payment || order->state == order_state_paying;
+    bool waits = order->state == order_state_awaiting_payment || order->state == order_state_paying;
     if (!waits || order->pay_by <= kept_time(want->now)) {
         model_pg_failed(in, PROBLEM_illegal_state, out);
         return;
@@ -141,8 +142,8 @@ static void refund_open(struct model_pg *self, struct pg_payment *payment, int64
                         int64_t now) {
     payment->todo = todo_none;
     if (refund_of(self, payment->payment_id) != NULL) return;
-    self->refunds = model_pg_grow(self->refunds, self->refund_count, &self->refund_room,
-                                  sizeof *self->refunds);
+    self->refunds =
+        model_pg_grow(self->refunds, self->refund_count, &self->refund_room, sizeof *self->refunds);
     self->refunds[self->refund_count++] = (struct pg_refund){ .refund_id = refund_id,
                                                               .payment_id = payment->payment_id,
                                                               .order_id = payment->order_id,
@@ -269,8 +270,8 @@ static void payments_due(struct model_pg *self, const struct message *in, struct
         struct pg_payment *payment = &self->payments[i];
         struct pg_refund *refund = refund_of(self, payment->payment_id);
         bool due = payment->todo != todo_none && payment->touched_at <= older;
-        bool open = refund != NULL && refund->state == refund_state_pending &&
-                    refund->touched_at <= older;
+        bool open =
+            refund != NULL && refund->state == refund_state_pending && refund->touched_at <= older;
         if (!due && !open) continue;
         if (due) payment->touched_at = now;
         if (open) refund->touched_at = now;

@@ -37,6 +37,7 @@ void model_redis_up(struct model_redis *self, struct outbox *out) {
     self->state.boot = 0;
     self->out = out;
     snprintf(self->run_id, sizeof self->run_id, "%s", lua_store_run_id(self->store));
+    self->state.run_id = self->run_id;
     batch_reset(&self->memory);
     run(self, script_meta(&self->state, &self->memory));
 }

@@ -18,8 +18,8 @@ static struct deal *find(struct world *self, int64_t payment_id) {
 static void on_prepay(struct world *self, const struct message *in, struct outbox *out) {
     const struct prepay *want = BODY(in, prepay);
     if (find(self, want->payment_id) == NULL) {
-        self->deals = world_grow(self->deals, self->deal_count, &self->deal_room,
-                                 sizeof *self->deals);
+        self->deals =
+            world_grow(self->deals, self->deal_count, &self->deal_room, sizeof *self->deals);
         self->deals[self->deal_count++] = (struct deal){ .payment_id = want->payment_id,
                                                          .order_id = want->order_id,
                                                          .amount = want->amount.amount };

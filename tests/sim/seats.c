@@ -132,6 +132,7 @@ static void transact(struct world *self, enum address address, const struct mess
     if (fate == FATE_late) {
         if (self->trace_order == 0) world_note(self, "commit unknown: it will be done");
         keep_late(self, in, count);
+        faults_commit_is_late(self);
     }
     if (fate != FATE_good) {
         out = batch_outbox(&self->out, address, 0, ROOM);

@@ -82,13 +82,15 @@ static void new_ticket(struct world *self, struct shopper *shopper) {
                                .user_id = shopper->user_id,
                                .lot_id = shopper->lot_id,
                                .shopper = (uint32_t)(shopper - self->shoppers) };
-    int64_t life = shopper->late_comer || draw_chance(&self->crowd_draw, 900) ? 3600 : 4;
+    int64_t life =
+        self->story || shopper->late_comer || draw_chance(&self->crowd_draw, 900) ? 3600 : 4;
     struct ticket_claims claims = { .order_id = ticket->order_id,
                                     .user_id = shopper->user_id,
                                     .session_id = shopper->session_id,
                                     .lot_id = shopper->lot_id,
                                     .quantity_max = QUANTITY_MAX,
-                                    .price_version = 1,
+                                    .price_version =
+                                        model_pg_lot(self->pg, shopper->lot_id)->price_version,
                                     .not_before = SIM_START,
                                     .expires_at = self->now + life * SIM_SECOND };
     seal_write(&self->keys, MSG_ticket_claims, &claims, shopper->sealed);
@@ -108,8 +110,10 @@ static void begin(struct world *self, struct shopper *shopper) {
     shopper->got = false;
     send_ticket(self, shopper);
     if (shopper->double_click) send_ticket(self, shopper);
-    if (shopper->wish == WISH_vanish) done(self, shopper);
-    else wake(self, shopper, shopper->patience);
+    if (shopper->wish == WISH_vanish)
+        done(self, shopper);
+    else
+        wake(self, shopper, shopper->patience);
 }
 
 void shopper_turn(struct world *self, uint64_t number) {
@@ -218,8 +222,8 @@ static void on_receipt(struct world *self, struct shopper *shopper, struct text 
 }
 
 static void on_failed(struct world *self, struct shopper *shopper, const struct failed *failed) {
-    bool later = problem_retry(failed->problem) == RETRY_SAME ||
-                 problem_http(failed->problem) == 503;
+    bool later =
+        problem_retry(failed->problem) == RETRY_SAME || problem_http(failed->problem) == 503;
     if (later) {
         wake(self, shopper, pause(self));
     } else if (shopper->state == SHOPPER_buys) {

@@ -40,21 +40,68 @@ static bool about(const struct world *self, const struct message *message) {
 static void say_time(const struct world *self) {
     int64_t at = self->now - SIM_START;
     if (self->story) {
-        fprintf(self->trace, "[%6" PRId64 "] ", at / SIM_MS);
+        fprintf(self->trace, "[%5" PRId64 "] ", (self->now - self->story_began) / SIM_MS);
     } else {
-        fprintf(self->trace, "%8" PRIu64 " [%12.6f] ", self->step,
-                (double)(at / 1000) / 1000000.0);
+        fprintf(self->trace, "%8" PRIu64 " [%12.6f] ", self->step, (double)(at / 1000) / 1000000.0);
+    }
+}
+
+/* Times are told in milliseconds since the story began, with a sign. */
+static void print_story(const struct world *self, const struct message_type *type,
+                        const void *body) {
+    char *line = NULL, *end;
+    size_t size = 0;
+    FILE *to = open_memstream(&line, &size);
+    if (to == NULL) abort();
+    message_print(to, type, body);
+    fclose(to);
+    for (const char *at = line; *at != 0;) {
+        bool number = *at >= '0' && *at <= '9' && at > line && at[-1] == '=';
+        int64_t value = number ? strtoll(at, &end, 10) : 0;
+        if (value >= SIM_START && value - SIM_START < 3600 * SIM_SECOND) {
+            fprintf(self->trace, "+%" PRId64, (value - self->story_began) / SIM_MS);
+            at = end;
+        } else {
+            fputc(*at++, self->trace);
+        }
+    }
+    free(line);
+}
+
+/* What goes on all the time and is no part of a story: hints, levels, reads that find nothing. */
+static bool is_housekeeping(const struct message *message) {
+    switch (message->head.type) {
+    case MSG_tick:
+    case MSG_lot_hint:
+    case MSG_lot_level:
+    case MSG_meta_read:
+    case MSG_redis_up:
+    case MSG_epoch_use:
+    case MSG_installed:
+    case MSG_journal_read:
+    case MSG_payments_due:
+    case MSG_deadlines_load:
+    case MSG_sale_rows_get:
+    case MSG_lot_rows_get:
+    case MSG_revoked_load: return true;
+    case MSG_rows_end: return BODY(message, rows_end)->what != MSG_shard_recover;
+    case MSG_reserve: return BODY(message, reserve)->kind == reserve_kind_probe;
+    case MSG_failed: return BODY(message, failed)->id == ID_MAX; /* Of such a probe. */
+    default: return false;
     }
 }
 
 static void say(const struct world *self, const struct message *message, const char *fate) {
     enum message_id type = (enum message_id)message->head.type;
     if (self->trace == NULL || !about(self, message)) return;
-    if (self->story && (type == MSG_lot_hint || type == MSG_lot_level || type == MSG_tick)) return;
+    if (self->story && is_housekeeping(message)) return;
     say_time(self);
     fprintf(self->trace, "%-9s > %-9s  ", address_name((enum address)message->head.from),
             address_name((enum address)message->head.to));
-    message_print(self->trace, message_type(type), message->body);
+    if (self->story)
+        print_story(self, message_type(type), message->body);
+    else
+        message_print(self->trace, message_type(type), message->body);
     fprintf(self->trace, "%s\n", fate);
 }
 
@@ -72,10 +119,8 @@ void world_note(struct world *self, const char *format, ...) {
 void world_fail(struct world *self, const char *rule, int64_t order_id, const char *format, ...) {
     va_list arguments;
     if (self->failure.is) return;
-    self->failure = (struct failure){ .is = true,
-                                      .rule = rule,
-                                      .order_id = order_id,
-                                      .step = self->step };
+    self->failure =
+        (struct failure){ .is = true, .rule = rule, .order_id = order_id, .step = self->step };
     va_start(arguments, format);
     vsnprintf(self->failure.text, sizeof self->failure.text, format, arguments);
     va_end(arguments);
@@ -106,13 +151,15 @@ void world_send(struct world *self, const struct message *message) {
     const struct head *head = &message->head;
     if (head->to == NOBODY || head->to >= ADDRESS_COUNT) return;
     bool faulty = !self->healed && self->link_faulty[head->from][head->to];
-    if (faulty && draw_chance(&self->links_draw, self->swarm.loss)) {
+    bool victim = !self->healed && head->type == self->swarm.victim && head->from != PORT_http;
+    uint32_t loss = victim ? self->swarm.victim_loss : faulty ? self->swarm.loss : 0;
+    if (loss > 0 && draw_chance(&self->links_draw, loss)) {
         say(self, message, "   (lost)");
         return;
     }
     /* Inventory and its Redis port share a thread for good: the port stamps scripts with the epoch
      * in force, so a reserve must never fall behind the epoch_use of a later connection (H23). */
-    bool ordered = head->from == ACTOR_inventory && head->to == PORT_redis;
+    bool ordered = head->to == PORT_redis && head->type == MSG_reserve;
     bool late = faulty && draw_chance(&self->links_draw, self->swarm.reorder) && !ordered;
     /* Nothing comes twice over TCP; shoppers who ask again do that. */
     bool tcp = head->from == PORT_http || head->to == PORT_http;
@@ -132,8 +179,10 @@ static void dispatch(struct world *self, const struct parcel *parcel) {
     case EVENT_tick: seat_tick(self, to, parcel->number); break;
     case EVENT_restart: seat_restart(self, to); break;
     case EVENT_shopper:
-        if (parcel->number >> SHOPPER_CALLBACK) provider_call(self, (uint32_t)parcel->number);
-        else shopper_turn(self, parcel->number);
+        if (parcel->number >> SHOPPER_CALLBACK)
+            provider_call(self, (uint32_t)parcel->number);
+        else
+            shopper_turn(self, parcel->number);
         break;
     case EVENT_fault: faults_strike(self, parcel->number); break;
     case EVENT_commit: stores_commit_late(self, parcel->number); break;
@@ -162,7 +211,7 @@ static bool until_quiet(struct world *self, int64_t limit) {
     int64_t end = self->now + limit;
     while (!self->failure.is && self->now < end) {
         world_pass(self, 100 * SIM_MS);
-        if (self->shoppers_done == self->shopper_count && check_quiet(self)) return true;
+        if (self->shoppers_done == self->shopper_count && check_quiet(self) == NULL) return true;
     }
     return false;
 }
@@ -177,7 +226,9 @@ static void not_quiet(struct world *self, int64_t limit_s) {
                    " has no final answer (state %d, order %" PRId64 ")",
                    limit_s, shopper->user_id, (int)shopper->state, ticket->order_id);
     }
-    world_fail(self, "G5", 0, "%" PRId64 " s after the faults stopped, work is left", limit_s);
+    const char *left = check_quiet(self);
+    world_fail(self, "G5", 0, "%" PRId64 " s after the faults stopped, work is left: %s", limit_s,
+               left != NULL ? left : "none");
 }
 
 bool world_run(struct world *self) {
@@ -188,6 +239,8 @@ bool world_run(struct world *self) {
     }
     if (!self->failure.is) check_end(self);
     if (!self->failure.is) {
+        world_pass(self,
+                   SIM_SECOND + 500 * SIM_MS); /* A unit that came back just now is offered. */
         self->quiet_at = self->now;
         shoppers_late_comers(self);
         if (!until_quiet(self, LATE_LIMIT_S * SIM_SECOND)) not_quiet(self, LATE_LIMIT_S);

@@ -18,20 +18,21 @@
 #include "tests/sim/model_pg.h"
 #include "tests/sim/model_redis.h"
 
-#define SIM_MS INT64_C(1000000)
+#define SIM_MS     INT64_C(1000000)
 #define SIM_SECOND INT64_C(1000000000)
-#define SIM_START (INT64_C(1800000000) * SIM_SECOND) /* Virtual time at the start. */
+#define SIM_START  (INT64_C(1800000000) * SIM_SECOND) /* Virtual time at the start. */
 
 enum { TICKET_TEXT_MAX = 400, VOIDS_MAX = 8, HELD_MAX = 4096 };
 
 /* Which faults there are in this run, and how often; drawn from the seed, all 0 without faults. */
 struct swarm {
-    uint32_t loss, twice, reorder;  /* Of 1000 messages on a faulty link. */
-    uint32_t links;                 /* Faulty ones, of 1000. */
+    uint32_t loss, twice, reorder; /* Of 1000 messages on a faulty link. */
+    uint32_t links;                /* Faulty ones, of 1000. */
+    uint32_t victim, victim_loss;  /* One type of message is lost so often. */
     int64_t delay_least, delay_most;
-    int64_t reorder_most;           /* How much later. */
-    int64_t crash_every;            /* Actors; 0 = never.  Mean times. */
-    uint32_t crash_set;             /* Bits by address. */
+    int64_t reorder_most; /* How much later. */
+    int64_t crash_every;  /* Actors; 0 = never.  Mean times. */
+    uint32_t crash_set;   /* Bits by address. */
     int64_t redis_every, blip_every, pg_every;
     uint32_t redis_cut_most, redis_wipe; /* Records lost; of 1000 crashes all is lost. */
     int64_t pg_away_most;
@@ -51,10 +52,10 @@ struct seat {
 enum wish { WISH_abandon, WISH_pay, WISH_pay_late, WISH_cancel, WISH_vanish, WISH_COUNT };
 
 enum shopper_state {
-    SHOPPER_waits,   /* To begin. */
-    SHOPPER_buys,    /* Sent the ticket. */
-    SHOPPER_asks,    /* Has a receipt. */
-    SHOPPER_owns,    /* Has an unpaid order; acts next. */
+    SHOPPER_waits, /* To begin. */
+    SHOPPER_buys,  /* Sent the ticket. */
+    SHOPPER_asks,  /* Has a receipt. */
+    SHOPPER_owns,  /* Has an unpaid order; acts next. */
     SHOPPER_cancels,
     SHOPPER_opens,   /* Asked for a payment. */
     SHOPPER_pays,    /* Goes to the provider next. */
@@ -66,7 +67,7 @@ enum shopper_state {
 struct ticket {
     int64_t order_id, user_id, lot_id;
     uint32_t shopper;
-    int64_t yes_at; /* First told of the order; 0 = never. */
+    int64_t yes_at;                          /* First told of the order; 0 = never. */
     int64_t voids[VOIDS_MAX], no[VOIDS_MAX]; /* rids told void, told refused */
     uint32_t void_count, no_count;
 };
@@ -123,7 +124,7 @@ struct world {
 
     struct lua_store *store;
     struct model_redis redis;
-    uint32_t tainted; /* Up to this epoch Redis may have lost something, */
+    uint32_t tainted;      /* Up to this epoch Redis may have lost something, */
     uint32_t begun, clean; /* but not what was installed wholly after the loss. */
     uint64_t redis_losses;
     struct model_pg *pg;
@@ -140,16 +141,19 @@ struct world {
     uint32_t request_count, request_room;
     struct deal *deals;
     uint32_t deal_count, deal_room;
-    struct { int64_t rid, order_id; } *rids; /* Handed out by Redis. */
+    struct {
+        int64_t rid, order_id;
+    } * rids; /* Handed out by Redis. */
     uint32_t rid_count, rid_room;
     int64_t quiet_at, healed_at;
-    int64_t free_since[PG_LOTS_MAX]; /* Redis has had a unit to offer all the time; 0 = it has not. */
+    int64_t
+        free_since[PG_LOTS_MAX]; /* Redis has had a unit to offer all the time; 0 = it has not. */
 
     struct failure failure;
     FILE *trace;         /* NULL: none. */
     int64_t trace_order; /* Only lines about this order; 0 = all. */
-    bool story;          /* Fixed small delays, times in ms, heads left out. */
-    int64_t fixed_delay;
+    bool story;          /* One delay for all, times in ms since story_began, no housekeeping. */
+    int64_t fixed_delay, story_began;
 };
 
 struct world_options {
@@ -166,7 +170,8 @@ struct world *world_open(const struct world_options *options);
 void world_close(struct world *self);
 /* False: nothing is left to happen (never, because of the ticks), or something is wrong. */
 bool world_step(struct world *self);
-/* The whole run: faults, then healing, then late comers who buy the rest.  True when all is well. */
+/* The whole run: faults, then healing, then late comers who buy the rest.  True when all is well.
+ */
 bool world_run(struct world *self);
 void world_pass(struct world *self, int64_t span);
 /* From a port of the simulator's own; passes the link with its faults. */
@@ -195,6 +200,7 @@ void faults_strike(struct world *self, uint64_t kind);
 void faults_heal(struct world *self);
 enum fate { FATE_good, FATE_refused, FATE_unknown, FATE_late };
 enum fate faults_pg_fate(struct world *self);
+void faults_commit_is_late(struct world *self);
 void faults_redis_crash(struct world *self, uint32_t lost, bool wipe, int64_t away);
 
 /* shoppers.c */
@@ -217,7 +223,7 @@ void check_orders(struct world *self);
 void check_answer(struct world *self, struct request *request, const struct message *in);
 void check_redis_said(struct world *self, const struct message *said);
 void check_end(struct world *self);
-/* True when nothing is under way any more. */
-bool check_quiet(struct world *self);
+/* NULL when nothing is under way any more, else what is. */
+const char *check_quiet(struct world *self);
 
 #endif
