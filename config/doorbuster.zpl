@@ -5,15 +5,10 @@ node
     # Worker id in the ids this process makes; -1 leases a free one from PostgreSQL.
     # From -1 to 1023.
     worker = -1
-    # Folder for what the process keeps on disk.
-    dir = "var"
 
 http
     # Address and port shoppers connect to.
     listen = "127.0.0.1:8080"
-    # Threads that serve HTTP.
-    # From 1 to 64.
-    threads = 1
     # Open connections; more are closed at once.
     # From 1 to 1000000.
     connections_max = 20000
@@ -26,8 +21,8 @@ http
     # Time to receive a whole request, from its first byte; a slower client is cut off.
     # From 100ms to 5m.
     deadline = 10s
-    # Hold time: how long a purchase waits for its decision before the answer is 202.
-    # From 0 to 30s.
+    # Hold time: how long a purchase waits for its decision before the answer is 202; one that is not in the journal by then is refused.
+    # From 10ms to 30s.
     hold = 300ms
     # Purchases waiting for a decision; more are answered overloaded.
     # From 1 to 1000000.
@@ -55,6 +50,9 @@ pg
     # Time to get a connection to PostgreSQL.
     # From 100ms to 1m.
     connect_timeout = 3s
+    # Silence of PostgreSQL under a statement after which the connection is given up.
+    # From 100ms to 10m.
+    answer_timeout = 30s
 
 redis
     # Unix socket or host:port of Redis.

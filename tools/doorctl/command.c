@@ -29,6 +29,38 @@ static bool is_preset(const struct door *door, const struct field *field) {
     return strncmp(door->preset, field->name, size) == 0 && door->preset[size] == '=';
 }
 
+/* How it is written here. */
+static const char *form_of(const struct field *field) {
+    switch (field->kind) {
+    case KIND_id: return "a number, as other commands show it";
+    case KIND_time: return "2026-11-27T20:00:00Z, `now` or `+5m`";
+    case KIND_span: return "`30s`, `15m`, `2h` or `7d`";
+    case KIND_money: return "`1999CNY`, in minor units";
+    default: return kind_doc(field->kind);
+    }
+}
+
+static void print_flag(FILE *to, const struct field *field) {
+    char name[WORD_MAX];
+    size_t size = 0;
+    for (const char *at = field->name; *at && size + 1 < sizeof name; at++)
+        name[size++] = *at == '_' ? '-' : *at;
+    name[size] = 0;
+    fprintf(to, "  --%-16s", name);
+}
+
+bool door_list(FILE *to, const char *noun) {
+    bool any = false;
+    for (const struct door *door = doors; door->noun; door++) {
+        char name[WORD_MAX];
+        if (noun != NULL && strcmp(door->noun, noun) != 0) continue;
+        snprintf(name, sizeof name, "%s %s", door->noun, door->verb);
+        fprintf(to, "  %-16s  %s\n", name, door->doc);
+        any = true;
+    }
+    return any;
+}
+
 void door_help(FILE *to, const struct door *door) {
     const struct message_type *type = message_type(door->message);
     fprintf(to, "%s %s: %s\n\nusage: doorctl %s%s%s", door->noun, door->verb, door->doc, door->noun,
@@ -39,14 +71,13 @@ void door_help(FILE *to, const struct door *door) {
     fputs("\n\n", to);
     for (const struct field *field = type->fields; field->name; field++) {
         if (field->need == CONTEXT || is_preset(door, field)) continue;
-        fprintf(to, "  %s%-16s  %s (%s)\n", field->need == OPTIONAL ? "--" : "  ", field->name,
-                field->doc, kind_doc(field->kind));
+        if (field->need == OPTIONAL)
+            print_flag(to, field);
+        else
+            fprintf(to, "  %-18s", field->name);
+        fprintf(to, "  %s (%s)\n", field->doc, form_of(field));
     }
-    fprintf(
-        to,
-        "\nTimes may be `now` or `+5m`, spans `30s`, `15m`, `2h`, prices `1999CNY` (minor units).\n"
-        "example: %s\n",
-        door->example);
+    fprintf(to, "\nexample: %s\n", door->example);
 }
 
 /* 30s, 15m, 2h, 7d in seconds; -1: it is something else. */
@@ -81,7 +112,7 @@ static bool set(const struct field *field, const char *word, void *body) {
         word = made;
     }
     if (json_set(field, body, text_of(word), &fail)) return true;
-    fprintf(stderr, "doorctl: %s: %s\n", fail.field, fail.detail);
+    fprintf(stderr, "doorctl: %s\n", fail.detail);
     return false;
 }
 
@@ -130,6 +161,6 @@ bool door_fill(const struct door *door, int argc, char **argv, void *body) {
         if (!set(field, argv[i], body)) return false;
     }
     if (json_check(type, body, &fail)) return true;
-    fprintf(stderr, "doorctl: %s: %s\n", fail.field, fail.detail);
+    fprintf(stderr, "doorctl: %s\n", fail.detail);
     return false;
 }

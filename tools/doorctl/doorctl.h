@@ -36,6 +36,8 @@ struct options {
 const struct door *door_find(int argc, char **argv, int *used);
 /* Fills the body from the words.  False: a sentence on stderr. */
 bool door_fill(const struct door *door, int argc, char **argv, void *body);
+/* Lists the commands of a noun, or all (NULL); false when there are none. */
+bool door_list(FILE *to, const char *noun);
 void door_help(FILE *to, const struct door *door);
 
 /* Sends one request, prints every message of the answer, returns the exit code. */

@@ -11,11 +11,7 @@ static int help(FILE *to, int code) {
           "[WORD...]\n"
           "       doorctl COMMAND --help\n\n",
           to);
-    for (const struct door *door = doors; door->noun; door++) {
-        char name[WORD_MAX];
-        snprintf(name, sizeof name, "%s %s", door->noun, door->verb);
-        fprintf(to, "  %-16s  %s\n", name, door->doc);
-    }
+    door_list(to, NULL);
     fputs("\nThe socket is DOORBUSTER_DOOR or var/door.sock.  Exit codes: 0 done, 1 failed, 2 "
           "usage,\n"
           "3 not found, 4 not possible now (or an account that is off), 5 server away.\n",
@@ -55,8 +51,11 @@ int main(int argc, char **argv) {
     if (at == argc) return help(stderr, EXIT_usage);
     const struct door *door = door_find(argc - at, argv + at, &used);
     if (door == NULL) {
+        bool asked = at + 1 < argc && strcmp(argv[at + 1], "--help") == 0;
+        if (asked && door_list(stdout, argv[at])) return EXIT_done;
         fprintf(stderr, "doorctl: there is no command `%s%s%s`\n", argv[at],
                 at + 1 < argc ? " " : "", at + 1 < argc ? argv[at + 1] : "");
+        door_list(stderr, argv[at]);
         return EXIT_usage;
     }
     argc -= at + used;

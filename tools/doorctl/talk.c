@@ -8,6 +8,7 @@
 #include "broker/clock.h"
 #include "broker/frame.h"
 #include "schema/json.h"
+#include "schema/timefmt.h"
 #include "tools/doorctl/doorctl.h"
 
 static int exit_code(enum problem problem) {
@@ -29,6 +30,22 @@ static int print_failed(const struct failed *failed) {
     return exit_code(failed->problem);
 }
 
+/* As traces are printed, but with times and spans as people write them. */
+static void print_for_people(const struct message_type *type, const void *from) {
+    _Alignas(16) char body[BODY_MAX], at[TIMEFMT_SIZE];
+    memcpy(body, from, type->size);
+    for (const struct field *field = type->fields; field->name; field++) {
+        if (field->kind == KIND_time || field->kind == KIND_span) field_set_number(field, body, 0);
+    }
+    message_print(stdout, type, body);
+    for (const struct field *field = type->fields; field->name; field++) {
+        int64_t value = field_number(field, from);
+        if (value == 0) continue;
+        if (field->kind == KIND_time) printf(" %s=%s", field->name, timefmt_write(value, at));
+        if (field->kind == KIND_span) printf(" %s=%" PRId64 "s", field->name, value / 1000000000);
+    }
+}
+
 /* Every field, CONTEXT ones too: operators see what is kept. */
 static void print_row(const struct options *options, const struct message *message) {
     const struct message_type *type = message_type((enum message_id)message->head.type);
@@ -38,7 +55,7 @@ static void print_row(const struct options *options, const struct message *messa
         json_write(&json, type, message->body);
         fwrite(bytes, 1, json.size, stdout);
     } else {
-        message_print(stdout, type, message->body);
+        print_for_people(type, message->body);
     }
     putchar('\n');
 }

@@ -214,6 +214,13 @@ static void add_problem(json_t *responses, enum problem problem) {
     set(responses, status, object);
 }
 
+static json_t *other_problem(void) {
+    json_t *other = json_object();
+    set(other, "description", text("Any other problem."));
+    set(other, "content", content("application/problem+json", reference("problem")));
+    return other;
+}
+
 static json_t *responses(const struct route *route, bool has_body) {
     json_t *object = json_object();
     for (const struct route_row *row = route->rows; row->kind != ROW_end; row++) {
@@ -235,10 +242,7 @@ static json_t *responses(const struct route *route, bool has_body) {
         add_problem(object, PROBLEM_token_expired);
         add_problem(object, PROBLEM_login_again);
     }
-    json_t *other = json_object();
-    set(other, "description", text("Any other problem."));
-    set(other, "content", content("application/problem+json", reference("problem")));
-    set(object, "default", other);
+    set(object, "default", other_problem());
     return object;
 }
 
@@ -294,9 +298,9 @@ static json_t *all_paths(void) {
         if (plain->media[0] != 0) {
             set(response, "content", json_pack("{s:{}}", plain->media));
         }
-        json_t *what =
-            json_pack("{s:s,s:s,s:{s:o}}", "operationId", plain->name, "summary", plain->doc,
-                      "responses", plain->media[0] ? "200" : "204", response);
+        json_t *what = json_pack("{s:s,s:s,s:{s:o,s:o}}", "operationId", plain->name, "summary",
+                                 plain->doc, "responses", plain->media[0] ? "200" : "204", response,
+                                 "default", other_problem());
         add_operation(paths, plain->path, "get", what);
     }
     return paths;
