@@ -131,7 +131,6 @@ struct actor_setup {
     int64_t hold;                        /* bridge: answer 202 after this */
     uint32_t inflight_max;               /* bridge: purchases under way */
     uint32_t rate_user, rate_user_burst; /* requests per second; 0 = off */
-    uint32_t rate_peer, rate_peer_burst;
     int64_t access_life, refresh_life, session_idle;
     uint32_t login_failures_max;
     int64_t ticket_life, ticket_lead;

@@ -18,3 +18,8 @@ int64_t clock_now(void) {
 int64_t clock_mono(void) {
     return read_clock(CLOCK_MONOTONIC);
 }
+
+int64_t clock_onward(int64_t last, int64_t wall, int64_t passed) {
+    assert(passed >= 0);
+    return wall > last ? wall : last + passed / 2;
+}

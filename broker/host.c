@@ -49,6 +49,7 @@ struct thread {
     struct batch out;   /* What the handler of this moment sends. */
     struct batch inbox; /* What one frame brought. */
     int64_t now, next_renewal;
+    int64_t mono; /* When `now` was read. */
 };
 
 struct host {
@@ -74,9 +75,11 @@ static uint32_t backlog(const struct seat *seat) {
 
 /* Requests from the edge may be refused; their sender's answer path is known. */
 static bool refusable(const struct head *head) {
-    enum address from = (enum address)head->from;
-    return head->origin != NOBODY &&
-           (from == PORT_http || from == ACTOR_bridge || from == PORT_door);
+    enum address from = (enum address)head->from, origin = (enum address)head->origin;
+    if (origin == NOBODY) return false;
+    if (from == PORT_http || from == ACTOR_bridge || from == PORT_door) return true;
+    /* A look-up that a shopper waits for: only it is piled up by a store that hangs. */
+    return head->type == MSG_order_find && (origin == PORT_http || origin == ACTOR_bridge);
 }
 
 static void deliver(struct thread *thread, const struct message *message);
@@ -324,10 +327,12 @@ static void renew_lease(struct thread *thread) {
 static void *thread_main(void *argument) {
     struct thread *thread = argument;
     thread->now = clock_now();
+    thread->mono = clock_mono();
     tell_all(thread, MSG_started);
     while (!atomic_load_explicit(&thread->host->ending, memory_order_relaxed)) {
-        int64_t now = clock_now();
-        if (now > thread->now) thread->now = now; /* Actors never see time go back. */
+        int64_t mono = clock_mono();
+        thread->now = clock_onward(thread->now, clock_now(), mono - thread->mono);
+        thread->mono = mono;
         if (!thread->told_stop && atomic_load(&thread->host->stopping)) {
             thread->told_stop = true;
             tell_all(thread, MSG_stop);

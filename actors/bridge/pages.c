@@ -17,15 +17,36 @@ struct bridge_lot *bridge_lot(const struct bridge *self, int64_t lot_id) {
     return NULL;
 }
 
-struct bridge_lot *bridge_lot_make(struct bridge *self, int64_t lot_id) {
-    struct bridge_lot *lot = bridge_lot(self, lot_id);
-    if (lot != NULL || self->lot_count == LOTS_MAX) return lot;
-    uint32_t at = lot_hash(lot_id);
+static void index_lot(struct bridge *self, uint32_t which) {
+    uint32_t at = lot_hash(self->lots[which].lot_id);
     while (self->lot_index[at] != 0)
         at = (at + 1) % LOT_SLOTS;
+    self->lot_index[at] = (uint16_t)(which + 1);
+}
+
+/* When all places are taken, lots of sales that were put away make room. */
+static struct bridge_lot *lot_replace(struct bridge *self, int64_t lot_id) {
+    uint32_t which = 0;
+    for (; which < LOTS_MAX; which++) {
+        const struct bridge_sale *sale = bridge_sale(self, self->lots[which].sale_id);
+        if (sale == NULL || sale->state == sale_state_archived) break;
+    }
+    if (which == LOTS_MAX) return NULL;
+    memset(&self->lots[which], 0, sizeof self->lots[which]);
+    self->lots[which].lot_id = lot_id;
+    memset(self->lot_index, 0, sizeof self->lot_index);
+    for (uint32_t i = 0; i < LOTS_MAX; i++)
+        index_lot(self, i);
+    return &self->lots[which];
+}
+
+struct bridge_lot *bridge_lot_make(struct bridge *self, int64_t lot_id) {
+    struct bridge_lot *lot = bridge_lot(self, lot_id);
+    if (lot != NULL) return lot;
+    if (self->lot_count == LOTS_MAX) return lot_replace(self, lot_id);
     lot = &self->lots[self->lot_count++];
-    self->lot_index[at] = (uint16_t)self->lot_count;
     lot->lot_id = lot_id;
+    index_lot(self, self->lot_count - 1);
     return lot;
 }
 
@@ -44,10 +65,30 @@ static void keep_title(char *to, struct text title) {
     to[size] = 0;
 }
 
+/* Takes a sale that was put away out of the list; false when there is none. */
+static bool sale_forget(struct bridge *self) {
+    uint32_t at = self->sale_count;
+    while (at > 0 && self->sales[self->sale_order[at - 1]].state != sale_state_archived)
+        at--;
+    if (at == 0) return false;
+    uint16_t index = self->sale_order[at - 1];
+    for (; at < self->sale_count; at++)
+        self->sale_order[at - 1] = self->sale_order[at];
+    self->sale_order[--self->sale_count] = index; /* Its place is the next one to be given. */
+    memset(&self->sales[index], 0, sizeof self->sales[index]);
+    return true;
+}
+
 static struct bridge_sale *sale_make(struct bridge *self, int64_t sale_id) {
     struct bridge_sale *sale = bridge_sale(self, sale_id);
-    if (sale != NULL || self->sale_count == SALES_MAX) return sale;
-    uint32_t index = self->sale_count++, at = index;
+    uint32_t at = self->sale_count, index = at;
+    if (sale != NULL) return sale;
+    if (at == SALES_MAX) {
+        if (!sale_forget(self)) return NULL;
+        at = self->sale_count;
+        index = self->sale_order[at];
+    }
+    self->sale_count++;
     for (; at > 0 && self->sales[self->sale_order[at - 1]].sale_id < sale_id; at--) {
         self->sale_order[at] = self->sale_order[at - 1];
     }

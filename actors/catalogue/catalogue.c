@@ -89,6 +89,7 @@ static void handle_one(struct catalogue *self, const struct message *in, int64_t
     case MSG_lot_add:
     case MSG_sale_rows:
     case MSG_sale_show: catalogue_on_command(self, in, now, out); return;
+    case MSG_sale_resume: catalogue_on_sale_resume(self, in, now, out); return;
     case MSG_sale_move: catalogue_on_sale_move(self, in, now, out); return;
     case MSG_reconcile: catalogue_on_reconcile(self, in, now, out); return;
     case MSG_sale_rows_get:

@@ -152,6 +152,8 @@ void catalogue_read(struct catalogue *self, struct outbox *out);
 /* ---- command.c: what operators ask ---- */
 void catalogue_on_command(struct catalogue *self, const struct message *in, int64_t now,
                           struct outbox *out);
+void catalogue_on_sale_resume(struct catalogue *self, const struct message *in, int64_t now,
+                              struct outbox *out);
 void catalogue_on_sale_move(struct catalogue *self, const struct message *in, int64_t now,
                             struct outbox *out);
 /* An answer of PostgreSQL to an operator's question. */

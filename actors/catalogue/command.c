@@ -198,6 +198,24 @@ void catalogue_on_sale_move(struct catalogue *self, const struct message *in, in
     }
 }
 
+/* As sale_move to open, but only of a sale that is paused (or has been resumed already). */
+void catalogue_on_sale_resume(struct catalogue *self, const struct message *in, int64_t now,
+                              struct outbox *out) {
+    struct sale_move move = { .sale_id = BODY(in, sale_resume)->sale_id, .to = sale_state_open };
+    struct message as = { in->head, &move };
+    as.head.type = MSG_sale_move;
+    const struct catalogue_sale *sale = catalogue_sale(self, move.sale_id);
+    if (sale != NULL && sale->state != sale_state_paused && sale->state != sale_state_open) {
+        refuse_move(&as, PROBLEM_illegal_state,
+                    outbox_printf(out,
+                                  "A sale that is %s cannot be resumed; only a paused one can.",
+                                  state_name(KIND_sale_state, sale->state)),
+                    out);
+        return;
+    }
+    catalogue_on_sale_move(self, &as, now, out);
+}
+
 static void tell_late(struct catalogue *self, const struct waiter *waiter,
                       const struct message *cause, struct outbox *out) {
     const struct catalogue_sale *sale = catalogue_sale(self, waiter->sale_id);

@@ -61,8 +61,11 @@ struct inventory_lot {
 struct inventory_pending {
     int64_t key;
     int64_t order_id;
+    int64_t user_id;
     int64_t lot_id;
     int64_t since;
+    uint32_t quantity;
+    enum reserve_kind kind;
     bool filtered; /* It stands in the filter already. */
 };
 
@@ -96,7 +99,10 @@ struct inventory {
     uint8_t told_ready; /* See outbox_ready(). */
     uint32_t verifying; /* Attempt number of a meta_read while ready; 0 = none. */
     int64_t phase_until;
+    int64_t patience; /* With a step; more after each that was not enough. */
     int64_t backoff;
+    uint32_t drain_left; /* Undecided rows when R1 was looked at last. */
+    int64_t drain_until;
     int64_t next_beat;
 
     char run_id[RUN_ID_MAX]; /* Of the Redis seen last. */
@@ -112,7 +118,8 @@ struct inventory {
     struct chain urgent;
     uint32_t lot_count;
     uint32_t hint_cursor; /* Lots from here on are still to be told in this round. */
-    int64_t next_round;
+    int64_t next_round, next_look;
+    bool looking; /* In this round Redis is asked for levels that make bridges refuse. */
     uint32_t filters_used;
     uint64_t lots_left_out, filters_left_out; /* Counted: the tables were full. */
 

@@ -4,6 +4,8 @@
 #include "actors/inventory/inventory.h"
 #include "actors/lib/bloom.h"
 
+static const int64_t look_every = INT64_C(1000000000);
+
 void inventory_lots_reset(struct inventory *self) {
     idmap_clear(&self->lot_map);
     memset(self->lots, 0, self->lot_count * sizeof self->lots[0]);
@@ -87,6 +89,16 @@ static void send_hint(struct inventory *self, struct inventory_lot *lot, struct 
     }
 }
 
+/* The level that says so may be lost, and nobody would touch the lot any more.  A probe for an
+ * order that is not there takes nothing and brings the level. */
+static void look_again(struct inventory_lot *lot, struct outbox *out) {
+    struct reserve *probe = ASK(out, PORT_redis, reserve, ACTOR_inventory, 0, 0);
+    probe->order_id = probe->user_id = ID_MAX;
+    probe->lot_id = lot->lot_id;
+    probe->quantity = 1;
+    probe->kind = reserve_kind_probe;
+}
+
 static void tell_catalogue(const struct inventory *self, struct inventory_lot *lot,
                            struct outbox *out) {
     if (!lot->changed || lot->state == lot_state_none) return;
@@ -126,10 +138,13 @@ void inventory_send_hints(struct inventory *self, int64_t now, struct outbox *ou
     if (self->hint_cursor >= self->lot_count && now >= self->next_round) {
         self->hint_cursor = 0;
         self->next_round = now + self->hint_every;
+        self->looking = now >= self->next_look;
+        if (self->looking) self->next_look = now + look_every;
     }
-    while (out->capacity - out->count >= 2 && self->hint_cursor < self->lot_count) {
+    while (out->capacity - out->count >= 3 && self->hint_cursor < self->lot_count) {
         struct inventory_lot *lot = &self->lots[self->hint_cursor++];
         send_hint(self, lot, out);
         tell_catalogue(self, lot, out);
+        if (self->looking && lot->state == lot_state_open && may_refuse(lot)) look_again(lot, out);
     }
 }

@@ -9,6 +9,9 @@
 #include "actors/inventory/inventory.h"
 
 enum { MILLISECOND = 1000000, STEP_MS = 2000, BACKOFF_MS = 100, BACKOFF_MAX_MS = 2000 };
+/* A shard with millions of orders is not read in one step's time, and a long journal not decided.
+ */
+enum { PATIENCE_MAX_MS = 64000, DRAIN_MAX_MS = 30000 };
 enum { BEAT_MS = 1000 };
 
 uint64_t inventory_request(const struct inventory *self, uint32_t number) {
@@ -20,7 +23,8 @@ bool inventory_is_ours(const struct inventory *self, const struct message *in) {
 }
 
 void inventory_progress(struct inventory *self, int64_t now) {
-    self->phase_until = now + (int64_t)STEP_MS * MILLISECOND;
+    if (self->patience == 0) self->patience = (int64_t)STEP_MS * MILLISECOND;
+    self->phase_until = now + self->patience;
 }
 
 /* Nonces only have to differ between recoveries; xorshift of the actor's seed will do. */
@@ -57,6 +61,13 @@ void inventory_recovery_failed(struct inventory *self, int64_t now) {
     if (self->backoff > most) self->backoff = most;
 }
 
+/* No answer: lost, or it takes longer.  In the second case the same again would never end. */
+static void timed_out(struct inventory *self, int64_t now) {
+    int64_t most = (int64_t)PATIENCE_MAX_MS * MILLISECOND;
+    self->patience = self->patience * 2 < most ? self->patience * 2 : most;
+    inventory_recovery_failed(self, now);
+}
+
 static void ask_shard(struct inventory *self, int64_t now, struct outbox *out) {
     enter(self, PHASE_shard, now);
     ASK_STEP(self, out, PORT_pg_shard, shard_get)->shard = self->shard;
@@ -78,11 +89,14 @@ static void use_epoch(struct inventory *self, struct outbox *out) {
     struct epoch_use *use = ASK_STEP(self, out, PORT_redis, epoch_use);
     use->epoch = self->epoch;
     use->boot = self->boot;
+    /* It may come after the next Redis, which has lost its tail and must not be used (H23). */
+    use->run_id = (struct text){ self->run_id, self->run_id_size };
 }
 
 static void ask_drain(struct inventory *self, int64_t now, struct outbox *out) {
     struct drain *drain = ASK_STEP(self, out, ACTOR_order, drain);
     drain->until = now + (int64_t)STEP_MS * MILLISECOND;
+    self->phase_until = drain->until + (int64_t)STEP_MS / 8 * MILLISECOND; /* It answers then. */
 }
 
 /* ---- What Redis says of itself ---- */
@@ -167,15 +181,25 @@ void inventory_on_shard_row(struct inventory *self, const struct message *in, in
         return;
     }
     enter(self, PHASE_drain, now);
+    self->drain_left = UINT32_MAX;
+    self->drain_until = now + (int64_t)DRAIN_MAX_MS * MILLISECOND;
     self->boot = row->boot;
     self->epoch = row->epoch;
     use_epoch(self, out);
     ask_drain(self, now, out);
 }
 
+/* Whatever is not decided by now becomes void; as long as the writer gets on it is not too late. */
 void inventory_on_drained(struct inventory *self, const struct message *in, int64_t now,
                           struct outbox *out) {
-    if (self->phase == PHASE_drain && inventory_is_ours(self, in)) raise_epoch(self, now, out);
+    uint32_t left = BODY(in, done)->count;
+    if (self->phase != PHASE_drain || !inventory_is_ours(self, in)) return;
+    if (left == 0 || left >= self->drain_left || now >= self->drain_until) {
+        raise_epoch(self, now, out);
+        return;
+    }
+    self->drain_left = left;
+    ask_drain(self, now, out);
 }
 
 void inventory_on_step_failed(struct inventory *self, const struct message *in, int64_t now) {
@@ -208,7 +232,7 @@ void inventory_open(struct inventory *self, int64_t now, struct outbox *out) {
     self->redis_epoch = self->epoch;
     self->redis_boot = self->boot;
     enter(self, PHASE_ready, now);
-    self->backoff = 0;
+    self->backoff = self->patience = 0;
     self->next_round = now + self->hint_every; /* The first round begins with this batch. */
     self->next_beat = now + (int64_t)BEAT_MS * MILLISECOND;
     /* Whoever was under way is decided under the old epoch or void; the filters are new. */
@@ -290,7 +314,7 @@ void inventory_recovery_tick(struct inventory *self, int64_t now, struct outbox 
     case PHASE_shard:
     case PHASE_raise:
     case PHASE_end:
-        if (now >= self->phase_until) inventory_recovery_failed(self, now);
+        if (now >= self->phase_until) timed_out(self, now);
         break;
     }
 }

@@ -1,6 +1,8 @@
 /* reserve -> (to Redis) | failed;  reserved -> held to the origin, place to order;
- * failed of a reserve -> the same to the origin, and perhaps a recovery */
+ * failed of a reserve -> the same to the origin, and perhaps a recovery;  the lot is not in the hot
+ * counter -> place with seen = 1 to order, which looks whether the ticket has bought */
 #include "actors/inventory/inventory.h"
+#include "schema/id.h"
 
 enum { PENDING_LIFE_MS = 5000, PENDING_SUSPECT_MS = 50, MILLISECOND = 1000000 };
 
@@ -26,7 +28,13 @@ static bool remember(struct inventory *self, const struct message *in, int64_t n
     if (idmap_get(&self->pending_map, key, &slot)) return true; /* The same message again. */
     if (!slots_take(&self->pending_slots, &slot)) return false;
     self->pending[slot] = (struct inventory_pending){
-        .key = key, .order_id = want->order_id, .lot_id = want->lot_id, .since = now
+        .key = key,
+        .order_id = want->order_id,
+        .user_id = want->user_id,
+        .lot_id = want->lot_id,
+        .since = now,
+        .quantity = want->quantity,
+        .kind = want->kind,
     };
     idmap_put(&self->pending_map, key, slot);
     chain_append(&self->pending_chain, slot);
@@ -39,9 +47,12 @@ static void forget(struct inventory *self, uint32_t slot) {
     slots_give(&self->pending_slots, slot);
 }
 
-static bool answered(struct inventory *self, const struct message *in) {
+/* What was asked; false when that is not known any more, or was answered before. */
+static bool take_pending(struct inventory *self, const struct message *in,
+                         struct inventory_pending *pending) {
     uint32_t slot;
     if (!idmap_get(&self->pending_map, key_of(&in->head), &slot)) return false;
+    *pending = self->pending[slot];
     forget(self, slot);
     return true;
 }
@@ -88,7 +99,8 @@ void inventory_on_reserve(struct inventory *self, const struct message *in, int6
 
 void inventory_on_reserved(struct inventory *self, const struct message *in, struct outbox *out) {
     const struct reserved *got = BODY(in, reserved);
-    answered(self, in);
+    struct inventory_pending pending;
+    take_pending(self, in, &pending);
     inventory_lot_holder(self, got->lot_id, got->order_id);
 
     struct held *held = ANSWER(out, in, held);
@@ -109,17 +121,51 @@ void inventory_on_reserved(struct inventory *self, const struct message *in, str
     place->seen = got->seen;
 }
 
+/* Should it be in the hot counter?  A lot that has been settled, or whose sale is far away, was not
+ * put there by the last install and not by lot_warm. */
+static bool lot_belongs(const struct inventory *self, int64_t lot_id) {
+    uint32_t index;
+    if (self->lots_left_out > 0) return true; /* We do not know them all. */
+    return idmap_get(&self->lot_map, lot_id, &index) && self->lots[index].state != lot_state_none;
+}
+
+/* Nothing can be bought there, but the ticket may have bought while it could: order looks it up
+ * under a rid that no reservation has. */
+static void look_up(const struct inventory *self, const struct message *in,
+                    const struct inventory_pending *pending, struct outbox *out) {
+    struct place *place = SEND(out, ACTOR_order, place, in);
+    place->rid = rid_make(self->shard, self->epoch, 0);
+    place->order_id = pending->order_id;
+    place->user_id = pending->user_id;
+    place->lot_id = pending->lot_id;
+    place->quantity = pending->quantity;
+    place->kind = pending->kind;
+    place->seen = 1;
+}
+
 void inventory_on_reserve_failed(struct inventory *self, const struct message *in, int64_t now,
                                  struct outbox *out) {
     const struct failed *got = BODY(in, failed);
-    bool known = answered(self, in);
+    struct inventory_pending pending;
+    bool known = take_pending(self, in, &pending);
+    bool missing = got->problem == PROBLEM_not_on_sale;
+    bool settled =
+        missing && known && self->phase == PHASE_ready && !lot_belongs(self, pending.lot_id);
+    if (settled && pending.kind != reserve_kind_late) {
+        look_up(self, in, &pending, out);
+        return;
+    }
     struct failed *failed = ANSWER(out, in, failed);
     *failed = *got;
-    if (got->problem == PROBLEM_fenced) failed->problem = PROBLEM_recovering;
+    if (got->problem == PROBLEM_fenced || (missing && !settled)) {
+        failed->problem = PROBLEM_recovering;
+    }
     if (problem_http(failed->problem) == 503) failed->retry_after = 1;
-    /* Fenced: Redis is not what we took it for.  Unavailable: units may have been taken, by whom
-     * is unknown, so the filters can no longer be trusted.  A repeated answer changes nothing. */
-    bool doubt = got->problem == PROBLEM_fenced || got->problem == PROBLEM_unavailable;
+    /* Fenced, or a lot that we know of is missing: Redis is not what we took it for.  Unavailable:
+     * units may have been taken, by whom is unknown, so the filters can no longer be trusted.  A
+     * repeated answer changes nothing. */
+    bool doubt = got->problem == PROBLEM_fenced || got->problem == PROBLEM_unavailable ||
+                 (missing && !settled);
     if (doubt && known && self->phase == PHASE_ready) inventory_recover(self, now, out);
 }
 

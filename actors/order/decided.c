@@ -60,7 +60,8 @@ static void answer_refusal(const struct order_row *row, enum problem reason, str
 }
 
 /* The new reservation goes.  Where the order exists but has given its units back, the buyer's entry
- * stays, with no units, so that the same ticket finds the order the next time as well. */
+ * stays, with no units, so that the same ticket finds the order the next time as well.  Late money
+ * is always for such an order. */
 static bool undo_row(struct order *self, const struct order_row *row, bool keep, int64_t now,
                      struct outbox *out) {
     struct undo undo = { .rid = row->rid,
@@ -92,8 +93,7 @@ static bool take_in(struct order *self, struct order_row *row, const struct deci
         answer_view(self, row, got, true, out);
         return true;
     case outcome_refused: {
-        bool keep = row->kind == reserve_kind_late && exists_without_units(got);
-        if (!undo_row(self, row, keep, now, out)) return false;
+        if (!undo_row(self, row, row->kind == reserve_kind_late, now, out)) return false;
         answer_refusal(row, got->reason != PROBLEM_none ? got->reason : PROBLEM_internal, out);
         return true;
     }
@@ -117,6 +117,7 @@ void order_on_decided(struct order *self, const struct message *in, int64_t now,
         return;
     }
     self->journal.busy_at = now;
+    self->answer_wait = 0; /* PostgreSQL speaks. */
     if (got->outcome == outcome_fenced) {
         order_tell_recovering(out, &row->head, row->order_id);
         bool current = rid_epoch(row->rid) >= self->epoch;

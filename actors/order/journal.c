@@ -131,7 +131,8 @@ void order_grant_wishes(struct order *self, int64_t now, struct outbox *out) {
         done->count = self->undecided.count;
         drain->active = false;
     }
-    bool tidy = self->settling.count == 0 && self->undoing.count == 0 && self->returning.count == 0;
+    bool tidy =
+        self->settling.count == 0 && self->undoing.count == 0 && self->returns_free.used == 0;
     if (stop->active && stop->pass != 0 && decided && tidy) {
         struct message cause = { .head = stop->head };
         REPLY(out, &cause, stopped);

@@ -22,6 +22,7 @@ static void init_tables(struct order *self) {
     chain_init(&self->undecided, self->undecided_links);
     chain_init(&self->settling, self->settling_links);
     chain_init(&self->undoing, self->undoing_links);
+    chain_init(&self->leaving, self->leaving_links);
     chain_init(&self->returning, self->returning_links);
     chain_init(&self->seen, self->seen_links);
     chunks_init(&self->chunks, self->chunk_items, ORDER_CHUNKS_MAX);
@@ -108,7 +109,7 @@ static void on_message(struct order *self, const struct message *in, int64_t now
     case MSG_installed: order_raise_epoch(self, BODY(in, installed)->epoch); break;
     case MSG_order_get: order_on_get(self, in, out); break;
     case MSG_order_list: order_on_list(self, in, now, out); break;
-    case MSG_order_cancel: order_on_cancel(self, in, now, out); break;
+    case MSG_order_cancel: order_on_cancel(self, in, out); break;
     case MSG_order_view: order_on_view(self, in, out); break;
     case MSG_returned: order_on_returned(self, in, now, out); break;
     case MSG_deadline: order_on_deadline(self, in, now, out); break;
@@ -146,7 +147,8 @@ static void check(const void *state) {
     assert(self->undo_map.count == self->undos_free.used);
     assert(self->undoing.count == self->undos_free.used);
     assert(self->return_map.count == self->returns_free.used);
-    assert(self->returning.count == self->returns_free.used);
+    assert(self->leaving.count + self->returning.count == self->returns_free.used);
+    assert(self->returning.count <= ORDER_RETURNS_ASKED);
     assert(self->settling.count <= self->entries_free.used);
     assert(self->seen.count == self->waiters_free.used);
     assert(self->chunks.used <= ORDER_CHUNKS_MAX);

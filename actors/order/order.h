@@ -34,8 +34,9 @@ enum {
     ORDER_UNDOS_SPARE = 8192, /* For decisions that come twice, or after we gave them up. */
     ORDER_RETURNS_MAX = 32768,
     ORDER_RETURN_CELLS = 65536,
-    ORDER_WAITERS_MAX = 4096, /* Who asked again for what is not decided yet. */
-    ORDER_LISTS_MAX = 256,    /* Lists under way. */
+    ORDER_RETURNS_ASKED = 1024, /* Of them at PostgreSQL at once: four of its batches. */
+    ORDER_WAITERS_MAX = 4096,   /* Who asked again for what is not decided yet. */
+    ORDER_LISTS_MAX = 256,      /* Lists under way. */
 };
 
 enum order_row_state { ROW_waiting = 1, ROW_asked, ROW_decided };
@@ -70,6 +71,8 @@ struct order_back {
     struct head head; /* Who cancels; origin NOBODY = it expires, or nobody waits any more. */
     int64_t order_id, user_id;
     enum order_state to;
+    bool asked;    /* In `returning`; else in `leaving`. */
+    uint8_t tries; /* Without any answer. */
     int64_t sent_at;
 };
 
@@ -78,7 +81,10 @@ struct order_waiter {
     int64_t rid, order_id, user_id;
     int64_t since, asked_at;
     uint32_t generation;
+    uint32_t quantity;
+    uint64_t address; /* Its hash; 0 = not known. */
     bool used, told_held;
+    bool asking; /* PostgreSQL has not answered. */
 };
 
 struct order_list_slot {
@@ -127,6 +133,7 @@ struct order {
     int64_t fence_at; /* recover was asked for because of a fence. */
 
     int64_t retry_at, backoff; /* Of purchases. */
+    int64_t answer_wait;       /* For a purchase; grows while PostgreSQL is silent. */
     bool lagging;
     int64_t lag_at;
     uint32_t sweep_row, sweep_entry; /* Looking for what is of an older epoch. */
@@ -138,7 +145,7 @@ struct order {
     struct idmap row_map, entry_map, undo_map, return_map;
     struct slots rows_free, entries_free, undos_free, returns_free, waiters_free;
     struct heap waiting;
-    struct chain asked, undecided, settling, undoing, returning, seen;
+    struct chain asked, undecided, settling, undoing, leaving, returning, seen;
     struct chunks chunks;
 
     struct order_row rows[ORDER_ROWS_MAX];
@@ -158,7 +165,8 @@ struct order {
     struct idmap_cell undo_cells[ORDER_UNDO_CELLS];
 
     struct order_back returns[ORDER_RETURNS_MAX];
-    struct link return_free[ORDER_RETURNS_MAX], returning_links[ORDER_RETURNS_MAX];
+    struct link return_free[ORDER_RETURNS_MAX], returning_links[ORDER_RETURNS_MAX],
+        leaving_links[ORDER_RETURNS_MAX];
     struct idmap_cell return_cells[ORDER_RETURN_CELLS];
 
     struct order_waiter waiters[ORDER_WAITERS_MAX];
@@ -216,7 +224,7 @@ void order_send_undos(struct order *self, int64_t now, struct outbox *out);
 void order_on_undone(struct order *self, const struct message *in);
 
 /* returns.c: cancel and expire */
-void order_on_cancel(struct order *self, const struct message *in, int64_t now, struct outbox *out);
+void order_on_cancel(struct order *self, const struct message *in, struct outbox *out);
 void order_on_deadline(struct order *self, const struct message *in, int64_t now,
                        struct outbox *out);
 void order_on_returned(struct order *self, const struct message *in, int64_t now,

@@ -14,14 +14,15 @@ bool order_is_list(uint64_t request) {
 }
 
 /* Without a receipt PostgreSQL cannot tell a place in line from an order that never was: as long as
- * the reservation waits here it is pending. */
+ * the reservation waits here it is pending.  Late money has an order already, which has expired and
+ * must not become pending again (G6). */
 static bool answer_pending(const struct order *self, const struct message *in, struct outbox *out) {
     const struct order_get *want = BODY(in, order_get);
     uint32_t slot;
     bool some = chain_first(&self->undecided, &slot);
     for (; some; some = chain_next(&self->undecided, &slot)) {
         const struct order_row *row = &self->rows[slot];
-        if (row->order_id != want->order_id) continue;
+        if (row->order_id != want->order_id || row->kind == reserve_kind_late) continue;
         if (want->user_id != 0 && row->user_id != want->user_id) continue;
         struct order_view *view = ANSWER(out, in, order_view);
         view->order_id = row->order_id;

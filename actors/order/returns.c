@@ -1,11 +1,14 @@
 /* order_cancel, deadline -> order_return;  returned -> undo, and order_find | failed to who cancels
  *
  * A return whose commit is unknown is sent again until PostgreSQL has told what became of it:
- * `same` brings the reservation that has to be undone. */
+ * `same` brings the reservation that has to be undone.  Only some are at PostgreSQL at once, and
+ * while it is silent they are sent again less and less often: who waits in its mailbox twice makes
+ * everybody wait longer. */
 #include "actors/order/order.h"
 #include "actors/order/states.h"
 
 static const int64_t again_after = INT64_C(2000000000), later = INT64_C(1000000000);
+enum { TRIES_MAX = 3 }; /* Then the wait, which doubles with each, grows no more. */
 
 static void send(struct order *self, uint32_t slot, int64_t now, struct outbox *out) {
     struct order_back *back = &self->returns[slot];
@@ -15,18 +18,19 @@ static void send(struct order *self, uint32_t slot, int64_t now, struct outbox *
     order_return->user_id = back->user_id;
     order_return->to = back->to;
     order_return->now = now;
+    order_return->epoch = self->epoch;
     back->sent_at = now;
+    back->asked = true;
     chain_append(&self->returning, slot);
 }
 
 /* False: no room. */
-static bool begin(struct order *self, const struct order_back *back, int64_t now,
-                  struct outbox *out) {
+static bool begin(struct order *self, const struct order_back *back) {
     uint32_t slot;
     if (!order_undo_room(self) || !slots_take(&self->returns_free, &slot)) return false;
     idmap_put(&self->return_map, back->order_id, slot);
     self->returns[slot] = *back;
-    send(self, slot, now, out);
+    chain_append(&self->leaving, slot);
     return true;
 }
 
@@ -37,13 +41,12 @@ static struct order_back *find(struct order *self, int64_t order_id) {
 
 static void end(struct order *self, const struct order_back *back) {
     uint32_t slot = (uint32_t)(back - self->returns);
-    chain_remove(&self->returning, slot);
+    chain_remove(back->asked ? &self->returning : &self->leaving, slot);
     idmap_remove(&self->return_map, back->order_id);
     slots_give(&self->returns_free, slot);
 }
 
-void order_on_cancel(struct order *self, const struct message *in, int64_t now,
-                     struct outbox *out) {
+void order_on_cancel(struct order *self, const struct message *in, struct outbox *out) {
     const struct order_cancel *want = BODY(in, order_cancel);
     struct order_back back = { .head = in->head,
                                .order_id = want->order_id,
@@ -54,7 +57,7 @@ void order_on_cancel(struct order *self, const struct message *in, int64_t now,
         known->head.request == in->head.request) {
         return; /* The same message again. */
     }
-    if (known != NULL || !begin(self, &back, now, out)) {
+    if (known != NULL || !begin(self, &back)) {
         outbox_refuse_with(out, in, PROBLEM_overloaded)->retry_after = 1;
     }
 }
@@ -64,7 +67,7 @@ void order_on_deadline(struct order *self, const struct message *in, int64_t now
     const struct deadline *deadline = BODY(in, deadline);
     struct order_back back = { .order_id = deadline->id, .to = order_state_expired };
     if (deadline->kind != deadline_kind_pay_by || find(self, deadline->id) != NULL) return;
-    if (!begin(self, &back, now, out)) order_set_deadline(out, deadline->id, now + later);
+    if (!begin(self, &back)) order_set_deadline(out, deadline->id, now + later);
 }
 
 static void undo_returned(struct order *self, const struct returned *got, int64_t now,
@@ -95,6 +98,19 @@ static void refused(const struct order_back *back, const struct returned *got, i
     }
 }
 
+/* Committed or not: go on until it is known, but whoever waits hears it now. */
+static void cannot_now(struct order_back *back, enum problem problem, struct outbox *out) {
+    struct message cause = { .head = back->head };
+    back->tries = 0;
+    if (back->head.origin == NOBODY) return;
+    struct failed *failed = ANSWER(out, &cause, failed);
+    failed->problem = problem;
+    failed->what = MSG_order_cancel;
+    failed->retry_after = 1;
+    failed->id = back->order_id;
+    back->head.origin = NOBODY;
+}
+
 void order_on_returned(struct order *self, const struct message *in, int64_t now,
                        struct outbox *out) {
     const struct returned *got = BODY(in, returned);
@@ -102,6 +118,11 @@ void order_on_returned(struct order *self, const struct message *in, int64_t now
     bool back_now = got->outcome == outcome_accepted || got->outcome == outcome_same;
     if (back_now) undo_returned(self, got, now, out); /* Also when told twice: it is by rid. */
     if (back == NULL) return;
+    if (got->outcome == outcome_fenced) { /* Nothing was written; it is sent again. */
+        cannot_now(back, PROBLEM_recovering, out);
+        order_on_fence(self, now, out);
+        return;
+    }
     struct order_back ended = *back;
     end(self, back);
     if (!back_now) {
@@ -118,20 +139,21 @@ void order_on_returned(struct order *self, const struct message *in, int64_t now
 
 void order_on_return_failed(struct order *self, const struct message *in, struct outbox *out) {
     struct order_back *back = find(self, (int64_t)in->head.request);
-    if (back == NULL || back->head.origin == NOBODY) return;
-    struct message cause = { .head = back->head };
-    struct failed *failed = ANSWER(out, &cause, failed);
-    *failed = *BODY(in, failed);
-    failed->what = MSG_order_cancel;
-    failed->retry_after = 1;
-    back->head.origin = NOBODY; /* Committed or not: go on until it is known. */
+    if (back != NULL) cannot_now(back, BODY(in, failed)->problem, out);
 }
 
 void order_send_returns(struct order *self, int64_t now, struct outbox *out) {
     uint32_t slot;
+    if (self->epoch == 0) return; /* Without an epoch it could not be fenced. */
     while (order_room(out, 2) && chain_first(&self->returning, &slot) &&
-           now - self->returns[slot].sent_at >= again_after) {
+           now - self->returns[slot].sent_at >= again_after << self->returns[slot].tries) {
         chain_remove(&self->returning, slot);
+        if (self->returns[slot].tries < TRIES_MAX) self->returns[slot].tries++;
+        send(self, slot, now, out);
+    }
+    while (order_room(out, 2) && self->returning.count < ORDER_RETURNS_ASKED &&
+           chain_first(&self->leaving, &slot)) {
+        chain_remove(&self->leaving, slot);
         send(self, slot, now, out);
     }
 }

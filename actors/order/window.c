@@ -6,7 +6,7 @@
 
 #define MILLISECOND INT64_C(1000000)
 static const int64_t backoff_least = 100 * MILLISECOND, backoff_most = 1000 * MILLISECOND;
-static const int64_t answer_limit = 5000 * MILLISECOND;
+static const int64_t answer_limit = 5000 * MILLISECOND, answer_most = 80000 * MILLISECOND;
 
 struct order_row *order_row(struct order *self, int64_t rid) {
     uint32_t slot;
@@ -210,6 +210,7 @@ static void refuse_poison(struct order *self, struct order_row *row, int64_t now
 void order_on_purchase_failed(struct order *self, const struct message *in, int64_t now,
                               struct outbox *out) {
     struct order_row *row = order_row(self, (int64_t)in->head.request);
+    self->answer_wait = answer_limit;
     if (row == NULL || row->state != ROW_asked) return;
     if (BODY(in, failed)->problem == PROBLEM_internal && BODY(in, failed)->what == MSG_purchase) {
         refuse_poison(self, row, now, out);
@@ -222,9 +223,15 @@ void order_on_purchase_failed(struct order *self, const struct message *in, int6
 
 void order_time_out_purchases(struct order *self, int64_t now) {
     uint32_t slot;
-    while (chain_first(&self->asked, &slot) && now - self->rows[slot].asked_at > answer_limit) {
+    bool late = false;
+    if (self->answer_wait == 0) self->answer_wait = answer_limit;
+    while (chain_first(&self->asked, &slot) &&
+           now - self->rows[slot].asked_at > self->answer_wait) {
         order_row_again(self, &self->rows[slot]);
+        late = true;
     }
+    /* Silence may mean that they wait in its mailbox: not to be filled without end. */
+    if (late && self->answer_wait < answer_most) self->answer_wait *= 2;
 }
 
 /* ---- Epochs ---- */

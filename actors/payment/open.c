@@ -9,6 +9,13 @@
 void payment_on_create(struct payment *self, const struct message *in, int64_t now,
                        struct outbox *out) {
     const struct payment_create *create = BODY(in, payment_create);
+    /* Before anything is kept: an open payment nobody can pay would stand in the way of others. */
+    if (!payment_provider_known(create->provider)) {
+        struct failed *failed = outbox_refuse_with(out, in, PROBLEM_out_of_range);
+        failed->field = text_of("provider");
+        failed->detail = text_of("provider must be one of: sandbox");
+        return;
+    }
     struct job *job = payment_job(self, in, CREATE_WAIT, now);
     if (job == NULL) {
         outbox_refuse(out, in, PROBLEM_overloaded);

@@ -65,6 +65,9 @@ static void on_done(struct payment *self, const struct message *in, int64_t now,
     if (job == NULL) return;
     if (job->stage == JOB_refund && in->head.from == PORT_pay) {
         payment_on_refund_answer(self, job, PROBLEM_none, now, out);
+    } else if (job->stage == JOB_check && in->head.from == PORT_pay) {
+        payment_answer_done(job, out); /* A callback about something else. */
+        payment_end(self, job);
     } else if (job->stage == JOB_refunded && in->head.from == PORT_pg_shop) {
         payment_end(self, job);
     }

@@ -75,6 +75,8 @@ struct job *payment_job_of(struct payment *self, const struct message *in);
 /* False when another job has it. */
 bool payment_claim(struct payment *self, struct job *job, int64_t payment_id);
 void payment_end(struct payment *self, struct job *job);
+/* Whether money can come from there at all. */
+bool payment_provider_known(struct text name);
 void payment_keep(struct job *job, struct text provider, struct money amount);
 struct text payment_provider(const struct job *job);
 /* Answers the client, once; later answers go nowhere. */

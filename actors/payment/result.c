@@ -11,6 +11,10 @@
 void payment_on_callback(struct payment *self, const struct message *in, int64_t now,
                          struct outbox *out) {
     const struct payment_callback *callback = BODY(in, payment_callback);
+    if (!payment_provider_known(callback->provider)) {
+        outbox_refuse(out, in, PROBLEM_not_found);
+        return;
+    }
     if (callback->body.size == 0) {
         outbox_refuse(out, in, PROBLEM_callback_invalid);
         return;

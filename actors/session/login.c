@@ -1,6 +1,7 @@
 /* session_create -> account_find; account_row -> hash_check; hash_checked -> session_insert |
  * login_failed; session_refresh -> session_rotate; session_row -> session_view;
- * session_delete -> session_end; done -> done, session_revoked */
+ * session_delete -> session_end; done -> done, session_revoked; failed login_again -> failed,
+ * session_revoked */
 #include <sodium.h>
 #include <string.h>
 
@@ -173,6 +174,14 @@ void session_on_session_row(struct session *self, const struct message *in, int6
 
 /* ---- Log out ---- */
 
+/* Its access tokens are not to be believed any more. */
+static void tell_bridge(const struct session *self, int64_t session_id, int64_t now,
+                        struct outbox *out) {
+    struct session_revoked *revoked = SEND(out, ACTOR_bridge, session_revoked, NULL);
+    revoked->session_id = session_id;
+    revoked->until = now + self->access_life;
+}
+
 void session_on_session_delete(struct session *self, const struct message *in, int64_t now,
                                struct outbox *out) {
     const struct session_delete *want = BODY(in, session_delete);
@@ -192,16 +201,15 @@ void session_on_done(struct session *self, const struct message *in, int64_t now
     struct login *login = login_waiting(self, in, STEP_end);
     if (login == NULL) return; /* login_failed has been counted. */
     struct message cause = login_cause(login);
-    struct session_revoked *revoked = SEND(out, ACTOR_bridge, session_revoked, NULL);
-    revoked->session_id = login->session_id;
-    revoked->until = now + self->access_life;
+    tell_bridge(self, login->session_id, now, out);
     ANSWER(out, &cause, done)->what = MSG_session_delete;
     login_end(login);
 }
 
 /* ---- What went wrong ---- */
 
-void session_on_failed(struct session *self, const struct message *in, struct outbox *out) {
+void session_on_failed(struct session *self, const struct message *in, int64_t now,
+                       struct outbox *out) {
     const struct failed *failed = BODY(in, failed);
     if (in->head.origin != ACTOR_session) { /* A ticket's facts, or the bridge's rows. */
         if (in->head.origin != NOBODY) {
@@ -223,5 +231,10 @@ void session_on_failed(struct session *self, const struct message *in, struct ou
     struct failed *answer = ANSWER(out, &cause, failed);
     *answer = *failed;
     if (failed->problem == PROBLEM_login_taken) answer->field = text_of("login");
+    /* A token that was spent before has ended its session. */
+    if (login->step == STEP_rotate && failed->problem == PROBLEM_login_again && failed->id != 0) {
+        answer->id = 0;
+        tell_bridge(self, failed->id, now, out);
+    }
     login_end(login);
 }

@@ -69,7 +69,7 @@ static void handle_one(struct session *self, const struct message *in, int64_t n
     case MSG_hash_checked: session_on_hash_checked(self, in, now, out); return;
     case MSG_session_row: session_on_session_row(self, in, now, out); return;
     case MSG_done: session_on_done(self, in, now, out); return;
-    case MSG_failed: session_on_failed(self, in, out); return;
+    case MSG_failed: session_on_failed(self, in, now, out); return;
     case MSG_ticket_create: session_on_ticket_create(self, in, now, out); return;
     case MSG_ticket_facts: session_on_ticket_facts(self, in, now, out); return;
     case MSG_sale_view: session_on_sale_view(self, in); return;

@@ -94,7 +94,8 @@ void session_on_session_row(struct session *self, const struct message *in, int6
                             struct outbox *out);
 void session_on_done(struct session *self, const struct message *in, int64_t now,
                      struct outbox *out);
-void session_on_failed(struct session *self, const struct message *in, struct outbox *out);
+void session_on_failed(struct session *self, const struct message *in, int64_t now,
+                       struct outbox *out);
 
 void session_on_ticket_create(struct session *self, const struct message *in, int64_t now,
                               struct outbox *out);

@@ -21,15 +21,29 @@ static struct session_sale *find_sale(struct session *self, int64_t sale_id) {
     return NULL;
 }
 
+/* When all places are taken, what belongs to sales that were put away makes room. */
+static struct session_sale *sale_place(struct session *self) {
+    if (self->sale_count < SESSION_SALES_MAX) return &self->sales[self->sale_count++];
+    for (uint32_t i = 0; i < self->sale_count; i++) {
+        if (self->sales[i].state == sale_state_archived) return &self->sales[i];
+    }
+    return NULL;
+}
+
+static struct session_lot *lot_place(struct session *self) {
+    if (self->lot_count < SESSION_LOTS_MAX) return &self->lots[self->lot_count++];
+    for (uint32_t i = 0; i < self->lot_count; i++) {
+        const struct session_sale *sale = find_sale(self, self->lots[i].sale_id);
+        if (sale == NULL || sale->state == sale_state_archived) return &self->lots[i];
+    }
+    return NULL;
+}
+
 void session_on_sale_view(struct session *self, const struct message *in) {
     const struct sale_view *view = BODY(in, sale_view);
     struct session_sale *sale = find_sale(self, view->sale_id);
-    if (sale == NULL) {
-        if (self->sale_count == SESSION_SALES_MAX) return;
-        sale = &self->sales[self->sale_count++];
-    } else if (view->version < sale->version) {
-        return;
-    }
+    if (sale != NULL && view->version < sale->version) return;
+    if (sale == NULL && (sale = sale_place(self)) == NULL) return;
     *sale = (struct session_sale){ .sale_id = view->sale_id,
                                    .version = view->version,
                                    .opens_at = view->opens_at,
@@ -40,12 +54,8 @@ void session_on_sale_view(struct session *self, const struct message *in) {
 void session_on_lot_view(struct session *self, const struct message *in) {
     const struct lot_view *view = BODY(in, lot_view);
     struct session_lot *lot = find_lot(self, view->lot_id);
-    if (lot == NULL) {
-        if (self->lot_count == SESSION_LOTS_MAX) return;
-        lot = &self->lots[self->lot_count++];
-    } else if (view->version < lot->version) {
-        return;
-    }
+    if (lot != NULL && view->version < lot->version) return;
+    if (lot == NULL && (lot = lot_place(self)) == NULL) return;
     *lot = (struct session_lot){ .lot_id = view->lot_id,
                                  .sale_id = view->sale_id,
                                  .price = view->price,
@@ -186,8 +196,10 @@ void session_on_ticket_facts(struct session *self, const struct message *in, int
                                     .quantity_max = applicant.lot->per_buyer_limit - facts->held,
                                     .price_version = applicant.lot->price_version };
     int64_t opens_at = applicant.sale->opens_at;
-    /* A sale opened by hand before its time is open. */
-    claims.not_before = applicant.sale->state == sale_state_open && opens_at > now ? now : opens_at;
+    /* A sale opened by hand before its time is open, and was before it was paused. */
+    enum sale_state state = applicant.sale->state;
+    bool opened = state == sale_state_open || state == sale_state_paused;
+    claims.not_before = opened && opens_at > now ? now : opens_at;
     claims.expires_at = (claims.not_before > now ? claims.not_before : now) + self->ticket_life;
     char *text = outbox_text(out, SEAL_TEXT_MAX + 1);
     struct ticket_view *view = ANSWER(out, in, ticket_view);

@@ -79,7 +79,9 @@ static void answer_body(struct connection *it, const struct message *in, int sta
     reply.body = (struct text){ out.at, (uint32_t)out.size };
     reply.retry_after = number(type, in->body, "retry_after");
     reply.replayed = number(type, in->body, "replayed") != 0;
-    if (status == 202 && reply.retry_after == 0) reply.retry_after = 1;
+    bool undecided = status == 202 || (in->head.type == MSG_order_view &&
+                                       BODY(in, order_view)->state == order_state_pending);
+    if (undecided && reply.retry_after == 0) reply.retry_after = 1;
     http_reply(it, &reply);
 }
 

@@ -3,9 +3,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #include "broker/log.h"
 
 enum { ACCEPTS_MAX = 64, FIRST_BUFFER = 2048, PIPELINED_MAX = 32 };
+enum { RESERVE_LEAST = 16, RESERVE_MOST = 2048 };
 
 void http_queue(struct connection *it) {
     struct port *self = it->port;
@@ -72,9 +75,13 @@ static void on_writable(evutil_socket_t fd, short what, void *context) {
 
 static void note_peer(struct connection *it, const struct sockaddr_storage *from) {
     const void *address = &((const struct sockaddr_in *)(const void *)from)->sin_addr;
+    size_t size = sizeof(struct in_addr);
     if (from->ss_family == AF_INET6) {
         address = &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr;
+        size = 8; /* A client chooses the rest of an IPv6 address as it likes. */
     }
+    it->peer_key = 0;
+    memcpy(&it->peer_key, address, size);
     if (inet_ntop(from->ss_family, address, it->peer, sizeof it->peer) == NULL) it->peer[0] = 0;
 }
 
@@ -115,7 +122,19 @@ static void shed(struct port *self, struct listening *from) {
     log_warn("http", "out of descriptors", LOG_END);
 }
 
+/* Shoppers get descriptors below this one; the rest is for the stores, the providers and the
+ * operators' door, whose library ends the process when it cannot accept a connection. */
+static int descriptors_end(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX) return INT_MAX;
+    int all = (int)limit.rlim_cur, reserve = all / 4;
+    if (reserve < RESERVE_LEAST) reserve = RESERVE_LEAST;
+    if (reserve > RESERVE_MOST) reserve = RESERVE_MOST;
+    return all - reserve;
+}
+
 void http_accept(struct port *self, struct listening *from) {
+    int end = descriptors_end();
     from->pending = false;
     for (int i = 0; i < ACCEPTS_MAX && from->fd >= 0; i++) {
         struct sockaddr_storage peer = { 0 };
@@ -125,7 +144,8 @@ void http_accept(struct port *self, struct listening *from) {
             if (errno == EMFILE || errno == ENFILE) shed(self, from);
             return;
         }
-        if (self->unused_count == 0) {
+        /* A new descriptor is the lowest that is free: those below are all in use. */
+        if (self->unused_count == 0 || fd >= end) {
             close(fd);
             metric_add(self->metrics.refused, 1);
             continue;

@@ -1,6 +1,6 @@
 /* What the files of the HTTP port share.  port.c: life of the port; connection.c: bytes in and out;
  * request.c: request to message; answer.c: message to reply; reply.c: reply to bytes; plain.c: what
- * the port answers itself. */
+ * the port answers itself; peers.c: how often one address may ask. */
 #ifndef HTTP_INTERNAL_H
 #define HTTP_INTERNAL_H
 
@@ -56,6 +56,7 @@ struct connection {
     char *out; /* What the socket did not take. */
     size_t out_used, out_sent;
     char peer[64];
+    uint64_t peer_key; /* The address, of IPv6 the network. */
 };
 
 struct listening {
@@ -82,6 +83,8 @@ struct port {
     const struct seal_keys *keys;
     struct event_base *base;
     struct listening shop, admin;
+    struct peer_bucket *peers;    /* PEERS_MAX, or NULL when there is no limit. */
+    int64_t peer_cost, peer_most; /* Of one request, and of a full bucket, in ns of refill. */
     int spare_fd; /* Given up for a moment when the process has no descriptor left. */
     int64_t deadline;
     size_t head_max, body_max, in_max;
@@ -120,6 +123,12 @@ void http_send(struct connection *it, struct text head, struct text body);
 void http_request(struct connection *it, struct text body, struct outbox *out);
 /* The trace id of a request: from traceparent if there is one, or a new one. */
 uint64_t http_trace(struct port *self, const struct http_head *head);
+
+/* ---- peers.c ---- */
+enum { PEERS_MAX = 16384 }; /* Addresses that share a bucket replace each other. */
+bool http_peers_open(struct port *self, const struct config *config);
+/* Counts a request; false when its client address sends too many. */
+bool http_peer_admit(struct connection *it);
 
 /* ---- reply.c ---- */
 struct reply {

@@ -165,7 +165,7 @@ static struct port *http_port_open(const struct port_setup *setup) {
     self->date_second = -1;
     if (getrandom(&self->random, sizeof self->random, 0) < 0) self->random = (uint64_t)self->wall;
     add_metrics(&self->metrics);
-    if (self->base == NULL || !take_memory(self) ||
+    if (self->base == NULL || !take_memory(self) || !http_peers_open(self, config) ||
         !listen_at(self, &self->shop, config->http_listen) ||
         (config->admin_listen[0] != 0 && !listen_at(self, &self->admin, config->admin_listen))) {
         http_port_close(self);
@@ -197,6 +197,7 @@ static void http_port_close(struct port *self) {
     free(self->unused);
     free(self->scratch);
     free(self->texts);
+    free(self->peers);
     free(self);
 }
 

@@ -290,6 +290,11 @@ void http_request(struct connection *it, struct text body, struct outbox *out) {
         http_plain(it, (enum plain)match.plain);
         return;
     }
+    if (!http_peer_admit(it)) {
+        http_problem(it,
+                     &(struct problem_reply){ .problem = PROBLEM_rate_limited, .retry_after = 1 });
+        return;
+    }
     if (self->stopping || self->inflight >= self->inflight_max) {
         http_problem_plain(it, self->stopping ? PROBLEM_stopping : PROBLEM_overloaded, NULL);
         return;

@@ -70,8 +70,6 @@ static struct actor_setup actor_values(const struct config *c, const struct seal
         .inflight_max = (uint32_t)c->http_inflight_max,
         .rate_user = (uint32_t)c->http_rate_user,
         .rate_user_burst = (uint32_t)c->http_rate_user_burst,
-        .rate_peer = (uint32_t)c->http_rate_peer,
-        .rate_peer_burst = (uint32_t)c->http_rate_peer_burst,
         .access_life = c->session_access_life,
         .refresh_life = c->session_refresh_life,
         .session_idle = c->session_idle,
@@ -117,11 +115,17 @@ static bool lease_worker(const struct config *config, const struct seal_keys *ke
     return true;
 }
 
-static void raise_descriptors(void) {
+/* False: there are so few that a part would end the process in the middle of a sale. */
+static bool raise_descriptors(void) {
+    enum { LEAST = 64 };
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max >= LEAST) return true;
+    log_error("serve", "too few descriptors", LOG_I64("limit", (int64_t)limit.rlim_max),
+              LOG_I64("least", LEAST), LOG_END);
+    return false;
 }
 
 static void start_log(const struct config *config) {
@@ -172,7 +176,7 @@ int serve_command(int argc, char **argv) {
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* Before the first thread, so all inherit it. */
     signal(SIGPIPE, SIG_IGN);
     start_log(&config);
-    raise_descriptors();
+    if (!raise_descriptors()) return complain("ulimit -n must be at least 64");
     if (!keys_make(config.keys_file)) {
         log_error("serve", "could not make the key file", LOG_ERRNO("error", errno), LOG_END);
         return 1;

@@ -89,6 +89,10 @@ static void check_callback(struct port *self, const struct message *in, int64_t 
     }
     enum sandbox_verdict verdict =
         sandbox_callback_parse(&trust, check->body.at, check->body.size, header, now, &callback);
+    if (verdict == CALLBACK_ignored) { /* Not for us to act on, and not to be told again. */
+        REPLY(out, in, done)->what = in->head.type;
+        return;
+    }
     if (verdict != CALLBACK_good) {
         log_warn("pay", "callback refused", LOG_TEXT("why", sandbox_verdict_name(verdict)),
                  LOG_HEX("trace", in->head.trace), LOG_END);
@@ -154,6 +158,8 @@ static void handle_one(struct port *self, const struct message *in, int64_t now,
         failed->detail = text_of("provider must be one that is configured, such as sandbox");
     } else if (in->head.type == MSG_callback_check) {
         check_callback(self, in, now, out);
+    } else if (in->head.type == MSG_prepay && BODY(in, prepay)->amount.amount == 0) {
+        outbox_reply_failed(out, in, PROBLEM_provider_refused); /* Nothing is left to be paid. */
     } else if (!heads_put(&self->heads, &in->head, &tag)) {
         outbox_reply_failed(out, in, PROBLEM_provider_unknown);
     } else if (start(self, in, tag, now) != SANDBOX_started) {
@@ -208,6 +214,8 @@ static void answer(const struct message *cause, const struct sandbox_result *fro
         struct done *done = REPLY(out, cause, done);
         done->what = cause->head.type;
         done->id = from->refund_id;
+    } else if (from->status == SANDBOX_failed) { /* It stays so, however often it is asked. */
+        outbox_reply_failed(out, cause, PROBLEM_provider_refused);
     } else { /* A refund that is on its way is asked about again. */
         outbox_reply_failed(out, cause, PROBLEM_provider_unknown);
     }

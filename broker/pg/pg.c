@@ -8,6 +8,7 @@
 #include "broker/log.h"
 #include "broker/pg/statements.h"
 #include "broker/port.h"
+#include "broker/ready.h"
 #include "config/config.h"
 
 #define MS INT64_C(1000000)
@@ -31,6 +32,8 @@ struct port {
     uint32_t taken;
     enum { IDLE, WAITING, RUNNING, ANSWERING, REFUSING } phase; /* Of the top range. */
     uint32_t tries;
+    int64_t running_since, silence_max;
+    bool told; /* What /readyz was told of the connection. */
     int64_t retry_at;
     uint32_t row;                       /* ANSWERING: the next; REFUSING: the next message. */
     bool answered[STATEMENT_BATCH_MAX]; /* ANSWERING a batch. */
@@ -42,7 +45,9 @@ static struct port *pg_open(const struct port_setup *setup) {
     if (self == NULL) abort();
     self->name = address_name(setup->self);
     self->link = link_open(setup->config->pg_dsn, self->name, setup->config->pg_connect_timeout);
+    self->silence_max = setup->config->pg_answer_timeout;
     batch_init(&self->queue);
+    ready_set(self->name, false);
     return self;
 }
 
@@ -129,6 +134,7 @@ static void start(struct port *self) {
     }
     values_make(&self->values, top(self), self->ranges[self->depth - 1].count,
                 statement->mode == STATEMENT_BATCH);
+    self->running_since = 0;
     link_start(self->link, number, statement->sql, self->values.count, self->values.value);
     self->phase = RUNNING;
 }
@@ -352,8 +358,31 @@ static int64_t pg_timeout(struct port *self, int64_t now) {
     return link_timeout(self->link, now);
 }
 
+/* Without its record the shop can promise nothing: /readyz says so. */
+static void tell_ready(struct port *self) {
+    bool connected = link_connected(self->link);
+    if (self->told == connected) return;
+    self->told = connected;
+    ready_set(self->name, connected);
+}
+
+/* A server that holds the connection open and says nothing: what was asked is unknown, and asked
+ * again on a new connection. */
+static void end_silence(struct port *self, int64_t now) {
+    if (self->phase != RUNNING || self->depth == 0) return;
+    if (self->running_since == 0) {
+        self->running_since = now; /* Started since the last step. */
+    } else if (now - self->running_since > self->silence_max) {
+        log_error(self->name, "no answer; the connection is dropped", LOG_END);
+        link_drop(self->link, now);
+        refuse(self, PROBLEM_unavailable);
+    }
+}
+
 static void pg_step(struct port *self, int64_t now, struct outbox *out) {
     on_event(self, link_step(self->link, now), now);
+    end_silence(self, now);
+    tell_ready(self);
     pump(self, now, out);
 }
 

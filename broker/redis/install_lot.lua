@@ -6,5 +6,6 @@ local fine, installing = pcall(call, 'GET', KEYS[1])
 if not fine or installing ~= ARGV[1] then return { 'FENCED' } end -- guard: epoch_check
 if call('SADD', KEYS[2], ARGV[2]) == 0 then return { 'OK' } end -- guard: install_once
 call('DEL', KEYS[3], KEYS[4])
+call('HSET', KEYS[4], '-', '') -- So that it is there: without it nobody can be served.
 call('HSET', KEYS[3], 'state', ARGV[3], 'available', ARGV[4], 'limit', ARGV[5], 'version', '1')
 return { 'OK' }

@@ -266,6 +266,7 @@ static bool read_sha(struct port *self, enum script script, const struct reply *
 static void come_up(struct port *self) {
     self->phase = PHASE_up;
     self->told_up = true;
+    self->state.run_id = self->run_id;
     self->backoff = (int64_t)BACKOFF_FIRST_MS * MS;
     log_info("redis", "connected", LOG_TEXT("run_id", self->run_id), LOG_END);
 }

@@ -21,6 +21,12 @@ if not seq or not rows or seq > SEQ_MAX then return FENCED end
 if meta[1] ~= epoch then return FENCED end -- guard: epoch_check
 if meta[2] ~= ARGV[2] then return FENCED end -- guard: epoch_check
 
+-- What was journalled and not settled must still be there.
+if rows > 0 then
+  local good, head = pcall(call, 'XRANGE', KEYS[2], '-', '+', 'COUNT', '1')
+  if not good or #head == 0 then return FENCED end -- guard: lost_key
+end
+
 local cap, lot_count, row_count = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local base = 5 + lot_count
 
@@ -58,9 +64,10 @@ for i = 1, lot_count do
   if #lot.users > 0 then
     local users, fields = lot.users, lot.fields
     local held
-    good, held = pcall(call, 'HMGET', KEYS[2 * i + 2], unpack(users))
+    good, held = pcall(call, 'HMGET', KEYS[2 * i + 2], '-', unpack(users))
     if not good then return FENCED end
-    for k = 1, #users do fields[users[k]] = held[k] end
+    if lot.state and not held[1] then return FENCED end -- guard: lost_key
+    for k = 1, #users do fields[users[k]] = held[k + 1] end
   end
 end
 

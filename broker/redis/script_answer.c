@@ -101,7 +101,7 @@ static void answer_level(const struct script_call *call, const struct reply *rep
 static enum problem refusal(char code) {
     switch (code) {
     case 'B': return PROBLEM_overloaded;
-    case 'F': return PROBLEM_fenced;
+    case 'F': return PROBLEM_not_on_sale; /* Or a key is lost: inventory knows which. */
     case 'W': return PROBLEM_sale_not_open;
     case 'P': return PROBLEM_sale_paused;
     case 'C': return PROBLEM_sale_closed;

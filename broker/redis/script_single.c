@@ -19,6 +19,7 @@ static void warm_lot(struct script_call *call, const struct script_state *state,
     call_key(call, state, "meta", memory);
     call_key(call, state, "lots", memory);
     call_lot_key(call, state, "lot", warm->lot_id, memory);
+    call_lot_key(call, state, "u", warm->lot_id, memory);
     add_epoch_and_boot(call, state, memory);
     call_number(call, warm->lot_id, memory);
     call_string(call, state_name(KIND_lot_state, warm->state));

@@ -28,6 +28,8 @@ for i = 1, lot_count do
   if lot.state then
     lot.available, lot.limit, lot.version = tonumber(row[2]), tonumber(row[3]), tonumber(row[4])
     if not lot.available or not lot.limit or not lot.version then return FENCED end
+    local read, there = pcall(call, 'HGET', KEYS[2 * i + 2], '-')
+    if not read or not there then return FENCED end -- guard: lost_key
   end
 end
 for i = 0, undo_count - 1 do
@@ -51,6 +53,8 @@ local function undo(lot, user, entry, keep, of_epoch, units)
     from, to, held = find(field, ';' .. entry .. ':(%d+);')
     if from then from = from + 1 end
   end
+  -- An order of this epoch leaves an entry for good: without one, the buyers have been lost.
+  if not from and keep and of_epoch == epoch and lot.state then return 'F' end
   if not from or held == '0' then return '0' end -- guard: undo_once
   if not lot.state then return '0' end
   if from then
@@ -70,6 +74,7 @@ for i = 0, undo_count - 1 do
   local lot, entry = lots[tonumber(ARGV[at + 1])], ARGV[at + 3] .. ':' .. ARGV[at + 4]
   codes[i + 1] = undo(lot, ARGV[at + 2], entry,
     ARGV[at + 5] == '1', tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]))
+  if codes[i + 1] == 'F' then return FENCED end
 end
 
 -- XDEL first: it finds a wrong type before anything is written, and it is allowed when the memory

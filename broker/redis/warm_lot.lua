@@ -1,5 +1,5 @@
 -- Puts a lot into the hot counter unless it is there.
--- KEYS: meta, lots, the lot's row.  ARGV: epoch, boot, lot, state, available, limit.
+-- KEYS: meta, lots, the lot's row, its buyers.  ARGV: epoch, boot, lot, state, available, limit.
 -- Gives {"FENCED"} or {"OK", level}.
 local call = redis.call
 local FENCED = { 'FENCED' }
@@ -15,6 +15,7 @@ if not row[1] then
     if string.find(text, 'WRONGTYPE', 1, true) then return FENCED end
     return { err = text }
   end
+  call('HSET', KEYS[4], '-', '')
   call('HSET', KEYS[3], 'state', ARGV[4], 'available', ARGV[5], 'limit', ARGV[6], 'version', '1')
   row = { ARGV[4], ARGV[5], ARGV[6], '1' }
 end

@@ -284,6 +284,8 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_due ON outbox (next_at)
     WHERE sent_at IS NULL AND dead_at IS NULL AND orders IS NULL;
 CREATE INDEX outbox_batches ON outbox (outbox_id) WHERE orders IS NOT NULL;
+CREATE INDEX outbox_of_order ON outbox (order_id)
+    WHERE sent_at IS NULL AND dead_at IS NULL AND order_id IS NOT NULL;
 
 -- What was given up, for an operator.
 CREATE TABLE dead_letter (

@@ -42,7 +42,10 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION return_batch(order_ids bigint[], users bigint[], tos integer[], nows bigint[])
+-- Fenced by the epoch of the writer that asks (0: any): one that was cut off must not return units
+-- after the recovery that followed it, because nobody would undo them.
+CREATE FUNCTION return_batch(order_ids bigint[], users bigint[], tos integer[], nows bigint[],
+                             epochs bigint[])
     RETURNS SETOF return_row LANGUAGE plpgsql
     SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
@@ -64,10 +67,11 @@ BEGIN
       INTO moves, moved
       FROM (SELECT DISTINCT ON (o.order_id) o.order_id, o.state, r.to_state::smallint,
                    time_of(r.now) AS at
-              FROM unnest(order_ids, users, tos, nows) WITH ORDINALITY
-                   AS r(order_id, user_id, to_state, now, n)
+              FROM unnest(order_ids, users, tos, nows, epochs) WITH ORDINALITY
+                   AS r(order_id, user_id, to_state, now, epoch, n)
               JOIN orders o ON o.order_id = r.order_id
-             WHERE r.user_id IN (0, o.user_id)
+              JOIN stock_shard s ON s.shard = o.shard
+             WHERE r.user_id IN (0, o.user_id) AND r.epoch IN (0, s.epoch)
                AND CASE r.to_state WHEN 7 THEN o.state IN (2, 3)
                                    WHEN 8 THEN o.state IN (2, 3) AND o.pay_by <= time_of(r.now)
                                    WHEN 10 THEN o.state = 9
@@ -85,15 +89,20 @@ BEGIN
 
     RETURN QUERY
     SELECT r.n::integer, r.order_id,
-           (CASE WHEN o.order_id IS NULL THEN 4 WHEN o.state <> r.to_state THEN 4
+           (CASE WHEN o.order_id IS NULL THEN 4
+                 WHEN o.state <> r.to_state AND r.epoch NOT IN (0, s.epoch) THEN 5
+                 WHEN o.state <> r.to_state THEN 4
                  WHEN r.order_id = ANY (moved)
                       AND row_number() OVER (PARTITION BY r.order_id, r.to_state ORDER BY r.n) = 1
                      THEN 1
                  ELSE 2 END)::smallint,
-           CASE WHEN o.order_id IS NULL THEN 1101 WHEN o.state <> r.to_state THEN 2101 ELSE 0 END,
+           CASE WHEN o.order_id IS NULL THEN 1101
+                WHEN o.state <> r.to_state AND r.epoch NOT IN (0, s.epoch) THEN 0
+                WHEN o.state <> r.to_state THEN 2101 ELSE 0 END,
            o.state, o.rid, o.user_id, o.lot_id, o.quantity::integer, s.epoch,
            CASE WHEN l.state = 5 THEN 1 ELSE 0 END, us_of(o.pay_by)
-      FROM unnest(order_ids, users, tos) WITH ORDINALITY AS r(order_id, user_id, to_state, n)
+      FROM unnest(order_ids, users, tos, epochs) WITH ORDINALITY
+           AS r(order_id, user_id, to_state, epoch, n)
       LEFT JOIN orders o ON o.order_id = r.order_id AND r.user_id IN (0, o.user_id)
       LEFT JOIN lot l ON l.lot_id = o.lot_id
       LEFT JOIN stock_shard s ON s.shard = o.shard
@@ -115,6 +124,9 @@ BEGIN
     INSERT INTO stock_shard (shard, epoch) VALUES (k, 0) ON CONFLICT DO NOTHING;
     SELECT greatest(s.epoch, redis_epoch) + 1 INTO fresh FROM stock_shard s
      WHERE s.shard = k FOR UPDATE;
+    IF fresh > 1048575 THEN -- A rid has 20 bits for it, and another shard's begin behind them.
+        PERFORM refuse('internal', 'The epochs of this shard are used up.');
+    END IF;
     UPDATE stock_shard s SET epoch = fresh, run_id = redis_run_id, boot = nonce WHERE s.shard = k;
     RETURN QUERY SELECT fresh, 0::bigint, 0::smallint, 0::bigint, 0, NULL, 1::bigint, 0::bigint;
 
@@ -148,20 +160,30 @@ BEGIN
 END $$;
 
 -- A row that purchase_batch cannot carry out even alone.  Unless it was accepted after all, its
--- refusal is kept (H2); 9999 is `internal`.
+-- refusal is kept (H2); 9999 is `internal`.  Fenced as everything that decides (G14), and a rid that
+-- another order has (H23) makes nobody the owner of that order.
 CREATE FUNCTION purchase_refuse(asked bigint, wanted bigint, buyer bigint, lot bigint,
                                 units integer, at bigint)
-    RETURNS TABLE (rid bigint, outcome integer, reason integer, order_id bigint)
-    LANGUAGE plpgsql AS $$
+    RETURNS TABLE (rid bigint, outcome integer, reason integer, order_id bigint, user_id bigint,
+                   lot_id bigint, quantity integer, state smallint, price bigint, currency text,
+                   pay_by bigint, created_at bigint, order_rid bigint) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
+    IF asked >> 36 <> ALL (epochs_lock(ARRAY[asked])) THEN
+        RETURN QUERY SELECT asked, 5, 0, wanted, buyer, lot, units, 0::smallint, 0::bigint, '',
+                            0::bigint, 0::bigint, 0::bigint;
+        RETURN;
+    END IF;
     INSERT INTO refusal (rid, order_id, user_id, lot_id, quantity, reason, decided_at)
     SELECT asked, wanted, buyer, lot, units, 9999, time_of(at)
-     WHERE NOT EXISTS (SELECT FROM orders o WHERE o.rid = asked)
+     WHERE NOT EXISTS (SELECT FROM orders o WHERE o.rid = asked AND o.order_id = wanted)
     ON CONFLICT DO NOTHING;
     RETURN QUERY
-    SELECT asked, CASE WHEN f.rid IS NULL THEN 2 ELSE 4 END, coalesce(f.reason::integer, 0), wanted
-      FROM (SELECT 1) one LEFT JOIN refusal f ON f.rid = asked;
+    SELECT asked, CASE WHEN f.rid IS NULL THEN 2 ELSE 4 END, coalesce(f.reason::integer, 0), wanted,
+           o.user_id, o.lot_id, o.quantity::integer, o.state, o.price, o.currency, us_of(o.pay_by),
+           us_of(o.created_at), o.rid
+      FROM (SELECT 1) one LEFT JOIN refusal f ON f.rid = asked
+      LEFT JOIN orders o ON f.rid IS NULL AND o.rid = asked AND o.order_id = wanted;
 END $$;
 
 -- An order, or the last refusal of its id; with a rid from a receipt the answer is definite (R5):

@@ -1,4 +1,5 @@
--- Rows that are due, leased until `lease_end`; rows of batches become one row per order first.
+-- Rows that are due, leased until `lease_end`, of each order the oldest that is left; rows of
+-- batches become one row per order first.
 CREATE FUNCTION outbox_take(now bigint, lease_end bigint, most bigint)
     RETURNS TABLE (outbox_id bigint, notice smallint, login text, order_id bigint, title text,
                    quantity integer, total bigint, currency text, pay_by bigint, attempts integer)
@@ -23,6 +24,11 @@ BEGIN
             SELECT y.outbox_id FROM outbox y
              WHERE y.sent_at IS NULL AND y.dead_at IS NULL AND y.orders IS NULL
                AND y.next_at <= time_of(now)
+               -- "Please pay" must not arrive behind "expired".
+               AND NOT EXISTS (
+                   SELECT FROM outbox z
+                    WHERE z.order_id = y.order_id AND z.sent_at IS NULL AND z.dead_at IS NULL
+                      AND (z.created_at, z.outbox_id) < (y.created_at, y.outbox_id))
              ORDER BY y.next_at, y.outbox_id LIMIT most FOR UPDATE SKIP LOCKED)
         RETURNING x.outbox_id, x.notice, x.user_id, x.order_id, x.attempts
     )

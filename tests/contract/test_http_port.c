@@ -9,7 +9,9 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -255,6 +257,9 @@ static void no_201_without_an_order(void **state) {
     script.state = order_state_void;
     has(buy(), "HTTP/1.1 503 ");
     has(ask("GET", "/v1/orders/42", "", ""), "\"state\":\"void\"");
+    script.state = order_state_pending;
+    script.problem = PROBLEM_none;
+    has(ask("GET", "/v1/orders/42", "", ""), "\r\nRetry-After: 1\r\n");
     script.answer = MSG_done; /* Not an answer of this route. */
     has(buy(), "HTTP/1.1 500 ");
 }
@@ -397,6 +402,56 @@ static void connections_are_bounded(void **state) {
     has(got, "doorbuster_http_connections 1\n");
 }
 
+static int begin_with_peer_rate(void **state) {
+    (void)begin(state);
+    http_harness_end(&harness);
+    metrics_reset();
+    atomic_store(&harness.ending, false);
+    harness.config.http_rate_peer = 1;
+    harness.config.http_rate_peer_burst = 2;
+    http_harness_start(&harness);
+    return 0;
+}
+
+static void a_client_address_is_limited(void **state) {
+    (void)state;
+    script.answer = MSG_order_view;
+    has(buy(), "HTTP/1.1 201");
+    has(buy(), "HTTP/1.1 201");
+    const char *refused = buy();
+    has(refused, "HTTP/1.1 429");
+    has(refused, "\r\nRetry-After: 1\r\n");
+    has(refused, "rate_limited");
+    has(ask("GET", "/healthz", "", ""), "HTTP/1.1 200");
+}
+
+/* Both ends of each connection are descriptors of this process. */
+static void shoppers_leave_descriptors_for_the_rest(void **state) {
+    enum { LIMIT = 64, LEFT = 10 };
+    struct rlimit before, low;
+    int fds[LIMIT], count = 0, spare[LEFT];
+    char byte;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = before;
+    low.rlim_cur = LIMIT;
+    while (count < LIMIT && (fds[count] = open("/dev/null", O_RDONLY)) < LIMIT - 14)
+        count++;
+    close(fds[count]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    int refused = dial(); /* Its other end would be the first of the reserve. */
+    assert_int_equal(recv(refused, &byte, 1, 0), 0);
+    for (int i = 0; i < LEFT; i++)
+        assert_true((spare[i] = open("/dev/null", O_RDONLY)) >= 0);
+    for (int i = 0; i < LEFT; i++)
+        close(spare[i]);
+    close(refused);
+    while (count > 0)
+        close(fds[--count]);
+    has(ask("GET", "/healthz", "", ""), "HTTP/1.1 200");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void slow_requests_end(void **state) {
     (void)state;
     int fd = dial();
@@ -462,6 +517,8 @@ int main(void) {
         TEST(a_client_that_left_hears_nothing),
         TEST(in_flight_is_bounded),
         TEST(connections_are_bounded),
+        cmocka_unit_test_setup_teardown(a_client_address_is_limited, begin_with_peer_rate, end),
+        TEST(shoppers_leave_descriptors_for_the_rest),
         TEST(slow_requests_end),
         TEST(what_the_port_says_itself),
         TEST(stopping),

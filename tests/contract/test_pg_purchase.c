@@ -137,6 +137,44 @@ static void limit_over_batches(void **state) {
     assert_account();
 }
 
+static struct purchase_refuse *put_refuse(int64_t rid, int64_t order_id, int64_t user_id) {
+    struct purchase_refuse *refuse = pg_put(&pg, MSG_purchase_refuse);
+    *refuse = (struct purchase_refuse){ .rid = rid,
+                                        .order_id = order_id,
+                                        .user_id = user_id,
+                                        .lot_id = LOT,
+                                        .quantity = 1,
+                                        .now = NOW };
+    return refuse;
+}
+
+/* What cannot be carried out is refused on record: never under an old epoch, never once it was
+ * accepted, and never as somebody else's order. */
+static void refused_for_good(void **state) {
+    (void)state;
+    fresh_lot(10, 2);
+    int64_t bought = next_rid(), bad = next_rid();
+    put_purchase(bought, 1, 1, 1);
+    put_refuse(bad, 2, 2);
+    put_refuse(bad, 2, 2);
+    put_refuse(bought, 1, 1);
+    put_refuse(rid_make(0, EPOCH - 1, 77), 4, 4);
+    pg_ask(&pg);
+    assert_refused(1, PROBLEM_internal);
+    assert_refused(2, PROBLEM_internal);
+    assert_int_equal(decided(3)->outcome, outcome_same);
+    assert_int_equal(decided(3)->reason, 0);
+    assert_int_equal(decided(3)->state, order_state_awaiting_payment);
+    assert_int_equal(decided(3)->order_rid, bought);
+    assert_int_equal(decided(3)->pay_by, NOW + 60 * S);
+    assert_int_equal(decided(4)->outcome, outcome_fenced);
+    assert_int_equal(pg_number(pg.sql, "SELECT count(*) FROM refusal"), 1);
+    put_refuse(bought, 3, 3); /* The rid was given out twice: order 3 is not order 1. */
+    pg_ask(&pg);
+    assert_refused(0, PROBLEM_internal);
+    assert_account();
+}
+
 /* UNIQUE(rid) is the tripwire of H23: the row that hits it fails alone. */
 static void a_poison_row_is_isolated(void **state) {
     (void)state;
@@ -368,17 +406,12 @@ static int close_pg(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_batch_is_accepted),
-        cmocka_unit_test(the_same_again),
-        cmocka_unit_test(another_rid_for_the_order),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(limit_over_batches),
-        cmocka_unit_test(a_poison_row_is_isolated),
-        cmocka_unit_test(returned_once),
-        cmocka_unit_test(paid_is_not_cancelled),
-        cmocka_unit_test(settled_once),
-        cmocka_unit_test(guard_is_a_tripwire),
-        cmocka_unit_test(late_money_gets_a_unit_again),
+        cmocka_unit_test(a_batch_is_accepted),       cmocka_unit_test(the_same_again),
+        cmocka_unit_test(another_rid_for_the_order), cmocka_unit_test(refusals),
+        cmocka_unit_test(limit_over_batches),        cmocka_unit_test(refused_for_good),
+        cmocka_unit_test(a_poison_row_is_isolated),  cmocka_unit_test(returned_once),
+        cmocka_unit_test(paid_is_not_cancelled),     cmocka_unit_test(settled_once),
+        cmocka_unit_test(guard_is_a_tripwire),       cmocka_unit_test(late_money_gets_a_unit_again),
         cmocka_unit_test(two_sell_the_last_units),
     };
     return cmocka_run_group_tests(tests, open_pg, close_pg);

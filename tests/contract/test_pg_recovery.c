@@ -50,8 +50,14 @@ static void recovery_tells_everything(void **state) {
     put_purchase(next_rid(), 4, 9, 1);
     pg_ask(&pg);
     assert_int_equal(decided(0)->outcome, outcome_fenced);
-    put_return(2, order_state_cancelled, NOW);
+    /* Nor may its writer give anything back: nobody would hear of it and undo it. */
+    put_return(2, order_state_cancelled, NOW)->epoch = EPOCH;
     pg_ask(&pg);
+    assert_int_equal(returned(0)->outcome, outcome_fenced);
+    assert_int_equal(returned(0)->state, order_state_awaiting_payment);
+    put_return(2, order_state_cancelled, NOW)->epoch = 9;
+    pg_ask(&pg);
+    assert_int_equal(returned(0)->outcome, outcome_accepted);
     assert_int_equal(returned(0)->epoch, 9);
     struct shard_get *get = pg_put(&pg, MSG_shard_get);
     get->shard = 0;
@@ -59,6 +65,19 @@ static void recovery_tells_everything(void **state) {
     assert_int_equal(PG_ANSWER(&pg, 0, shard_row)->epoch, 9);
     assert_int_equal(PG_ANSWER(&pg, 0, shard_row)->boot, 99);
     assert_true(text_is(PG_ANSWER(&pg, 0, shard_row)->run_id, "abc"));
+}
+
+/* Better to stop than to make rids of another shard. */
+static void epochs_end(void **state) {
+    (void)state;
+    fresh_lot(10, 5);
+    put_recover(&pg, RID_EPOCH_MAX - 1);
+    pg_ask(&pg);
+    assert_int_equal(PG_ANSWER(&pg, 0, recovered)->epoch, RID_EPOCH_MAX);
+    put_recover(&pg, 0);
+    pg_ask(&pg);
+    assert_int_equal(PG_ANSWER(&pg, 0, failed)->problem, PROBLEM_internal);
+    assert_int_equal(pg_number(pg.sql, "SELECT epoch FROM stock_shard"), RID_EPOCH_MAX);
 }
 
 /* All orders of a buyer stand in one chunk, and no chunk is too large for a message. */
@@ -232,6 +251,7 @@ static int close_pg(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recovery_tells_everything),
+        cmocka_unit_test(epochs_end),
         cmocka_unit_test(holders_come_in_chunks),
         cmocka_unit_test(recovery_and_purchase_exclude_each_other),
         cmocka_unit_test(receipts_are_definite),

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "broker/clock.h"
 #include "broker/pg/statements.h"
 #include "schema/id.h"
 #include "tests/lib/pg_harness.h"
@@ -434,6 +435,56 @@ static void outbox(void **state) {
                      1);
 }
 
+static void outbox_keeps_the_order_of_an_order(void **state) {
+    long long us = (long long)(NOW / 1000);
+    (void)state;
+    pg_exec(pg.sql,
+            "DELETE FROM outbox; INSERT INTO account VALUES (%d, 'x@x', 'h', 1, 0, 0, NULL, now());"
+            "INSERT INTO outbox (notice, user_id, order_id, created_at, next_at) VALUES"
+            " (5, %d, 9, time_of(%lld), time_of(0)), (2, %d, 9, time_of(%lld), time_of(%lld)),"
+            " (2, %d, 8, time_of(%lld), time_of(0)), (1, %d, NULL, time_of(%lld), time_of(0))",
+            FIRST + 20, FIRST + 20, us + 1, FIRST + 20, us, us + 9000000, FIRST + 20, us,
+            FIRST + 20, us);
+    PUT(outbox_take, .now = NOW + S, .lease_until = NOW + 2 * S, .limit = 10);
+    pg_ask(&pg);
+    assert_int_equal(GOT(0, outbox_row)->order_id, 8); /* 9 waits for its older one. */
+    assert_int_equal(GOT(1, outbox_row)->order_id, 0);
+    assert_int_equal(GOT(2, rows_end)->count, 2);
+    pg_exec(pg.sql, "UPDATE outbox SET sent_at = now() WHERE notice <> 5");
+    PUT(outbox_take, .now = NOW + 10 * S, .lease_until = NOW + 20 * S, .limit = 10);
+    pg_ask(&pg);
+    assert_int_equal(GOT(0, outbox_row)->notice, notice_order_expired);
+}
+
+/* Asks for a sale until the port is connected; false when it does not come to that. */
+static bool connected(void) {
+    for (int tries = 0; tries < 200; tries++) {
+        ((struct sale_rows_get *)pg_put(&pg, MSG_sale_rows_get))->sale_id = 1;
+        pg_ask(&pg);
+        if (pg.out.items[0].head.type != MSG_failed) return true;
+        pg_turn(&pg, 20);
+    }
+    return false;
+}
+
+/* A server that keeps the connection and says nothing: the question is answered all the same. */
+static void silence_ends(void **state) {
+    (void)state;
+    struct port_setup setup = { .config = &pg.config, .self = PORT_pg_shop };
+    pg_port.close(pg.port);
+    pg.config.pg_answer_timeout = INT64_C(300000000);
+    pg.port = pg_port.open(&setup);
+    assert_true(connected());
+    pg_exec(pg.sql, "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    int64_t before = clock_mono();
+    ((struct order_find *)pg_put(&pg, MSG_order_find))->order_id = 1;
+    pg_ask(&pg);
+    assert_failed(0, PROBLEM_unavailable);
+    assert_true(clock_mono() - before > INT64_C(200000000)); /* It had been asked. */
+    pg_exec(pg.sql, "COMMIT");
+    assert_true(connected());
+}
+
 static void workers(void **state) {
     (void)state;
     PUT(worker_lease, .worker = -1, .holder = text_of("a"), .now = NOW, .until = NOW + S);
@@ -475,6 +526,8 @@ int main(void) {
         cmocka_unit_test(late_and_cancelled),
         cmocka_unit_test(due),
         cmocka_unit_test(outbox),
+        cmocka_unit_test(outbox_keeps_the_order_of_an_order),
+        cmocka_unit_test(silence_ends),
         cmocka_unit_test(workers),
     };
     return cmocka_run_group_tests(tests, open_pg, close_pg);

@@ -237,11 +237,45 @@ static void test_missing_lot(void **state) {
     reserve(104, 2, LOT, 1)->kind = reserve_kind_probe; /* Never a definite no. */
     tell();
     assert_true(said("seen=1"));
-    assert_int_equal(side_count(&sides[1], "problem=fenced"), 2);
+    assert_int_equal(side_count(&sides[1], "problem=not_on_sale"), 2); /* Inventory knows more. */
     assert_int_equal(side_count(&sides[1], "reserved"), 2);
     undo(rid(1), 101, 1, LOT); /* A holder of a lot that is gone: this is not our Redis. */
     tell();
     assert_true(said("problem=fenced"));
+}
+
+/* A key that is gone is never zero and never unlimited. */
+static void test_lost_keys(void **state) {
+    (void)state;
+    reserve(101, 1, LOT, 1);
+    tell();
+    both("DEL {s0}:u:11"); /* Who holds what: he would get two more units, and give none back. */
+    reserve(102, 1, LOT, 2);
+    undo(rid(1), 101, 1, LOT);
+    tell();
+    assert_int_equal(side_count(&sides[1], "problem=fenced"), 2);
+    assert_string_equal(value("HGET {s0}:lot:11 available"), "4");
+    fresh(NULL);
+    reserve(101, 1, LOT, 1);
+    tell();
+    both("DEL {s0}:j"); /* What is not decided yet: nobody would ever decide it. */
+    ASK_FOR(journal_read)->limit = 10;
+    reserve(102, 2, LOT + 1, 1);
+    tell();
+    assert_int_equal(side_count(&sides[1], "problem=fenced"), 2);
+    assert_string_equal(value("EXISTS {s0}:j"), "0");
+    fresh(NULL);
+    reserve(101, 1, LOT, 1);
+    struct settle *settle = ASK_FOR(settle);
+    settle->entry = rid(1);
+    settle->rows = 1;
+    tell();
+    ASK_FOR(journal_read)->limit = 10; /* Empty because all is settled. */
+    undo(rid(1), 101, 1, LOT);
+    reserve(102, 1, LOT, 1);
+    tell();
+    assert_false(said("problem="));
+    same_keys();
 }
 
 static void test_wrong_types(void **state) {
@@ -423,6 +457,7 @@ int main(void) {
         cmocka_unit_test_setup(test_undo_over_epochs, fresh),
         cmocka_unit_test_setup(test_fences, fresh),
         cmocka_unit_test_setup(test_missing_lot, fresh),
+        cmocka_unit_test_setup(test_lost_keys, fresh),
         cmocka_unit_test_setup(test_wrong_types, fresh),
         cmocka_unit_test_setup(test_install, fresh),
         cmocka_unit_test_setup(test_warm, fresh),

@@ -20,16 +20,16 @@ journal_empty() { [ "$(redis xlen '{s0}:j')" = 0 ]; }
 # piling up: $rids in the journal, none of them decided, $before orders committed.
 burst() { # HISTORY [SECONDS to wait with the table held, [doorsim options…]]
     history=$1
-    make_sale $((units / 2)) 1 15m && lots=$lot sales=$sale && make_sale $((units / 2)) 1 15m && lots=$lots,$lot ||
+    make_sale $((units / 2)) 1 15m && lots=$lot && make_sale $((units / 2)) 1 15m && lots=$lots,$lot ||
         die "could not make a sale"
-    crowd "$history" ${lots/,/ } -- --connections 400 --rush-ms 3000 --twice 20 --impatient 10 --stubborn 100 \
-        --abandon 0 --late 0 --cancel 8 --tame-ms 3000 --end-s 45 "${@:3}" &
+    crowd "$history" ${lots/,/ } -- --connections 400 --rush-ms 2000 --twice 20 --impatient 10 --stubborn 100 \
+        --abandon 0 --late 0 --cancel 8 --tame-ms 3000 --end-s 55 "${@:3}" &
     shoppers=$!
     mine+=("$shoppers")
     check_true "orders are committed before" until_true 10 has_committed 1
     check_true "somebody holds the table" lock_hold orders
     check_true "purchases pile up" until_true 10 has_journalled $((undecided_least + 100))
-    sleep "${2:-0}"
+    sleep "${2:-0.5}" # Longer than the hold time: some have a receipt.
     before=$(committed)
     rids=$(journal_rids)
     undecided=$(decided_of <<<"$rids" | cut -d' ' -f3)

@@ -140,7 +140,7 @@ check "still nine" 9 "$(sleep 0.5; available "$lot")"
 section "an order left alone expires"
 token=$ada
 make_sale 1 1 2s
-last_lot=$lot last_sale=$sale
+last_sale=$sale
 get_ticket "$lot"
 buy
 check "the only unit" 201 "$status"

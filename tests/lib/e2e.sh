@@ -1,3 +1,4 @@
+# shellcheck disable=SC2034 # Tests use what is set here.
 # What the end-to-end tests share; a test begins with `. tests/lib/e2e.sh`.
 #
 # Sourcing it starts the whole system (tools/run, in a folder of its own, on free ports) and runs
@@ -72,7 +73,7 @@ e2e_end() {
     local pid
     for pid in ${mine[@]+"${mine[@]}"}; do kill -s TERM "$pid" 2>/dev/null; done
     for pid in ${mine[@]+"${mine[@]}"}; do
-        until_true "${host_drain_s:-12}" gone "$pid" || kill -s KILL "$pid" 2>/dev/null
+        until_true 12 gone "$pid" || kill -s KILL "$pid" 2>/dev/null
     done
     [ "$1" = 0 ] && [ "$failed" = 0 ] || {
         echo "--- the server's last words"
@@ -134,13 +135,12 @@ server_start() { # [KEY=VALUE…]
     "$BUILD/doorbuster" serve --config "$CONFIG" ${words[@]+"${words[@]}"} \
         >>"$DIR/doorbuster.log" 2>&1 </dev/null &
     server=$!
+    disown "$server" # So that the shell does not report how it ended.
     mine+=("$server")
     until_true 20 ready
 }
 server_kill() { # kill -9
     kill -s KILL "$server" && until_true 5 gone "$server"
-    wait "$server" 2>/dev/null # So that the shell does not report it.
-    true
 }
 server_stop() {
     kill -s TERM "$server" && until_true 12 gone "$server"
@@ -243,6 +243,14 @@ buy() { # [TICKET [TOKEN [QUANTITY]]]
     api POST /v1/orders "${2-$token}" \
         "{\"ticket\":\"${1-$ticket}\",\"quantity\":${3:-1},\"address\":$address}"
     replayed=$(header Idempotent-Replayed)
+}
+# Buys, and asks again when told to come back (503) or to wait (202).
+insist() { # as buy
+    local _
+    for _ in $(seq 40); do
+        buy "$@"
+        case $status in 202 | 503 | 000) sleep 0.2 ;; *) break ;; esac
+    done
 }
 order_state() { # [ORDER [TOKEN]]
     api GET "/v1/orders/${1-$order}" "${2-$token}"

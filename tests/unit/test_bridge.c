@@ -268,6 +268,18 @@ static void test_rate_and_revocation(void **state) {
     now += 200 * ms;
     buy(1);
     assert_refused(PROBLEM_login_again);
+    list.session_id = SESSION;
+    give(MSG_order_list, &list, PORT_http, PORT_http, 1);
+    assert_refused(PROBLEM_login_again);
+    struct order_get get = { .order_id = ORDER, .user_id = USER, .session_id = SESSION };
+    give(MSG_order_get, &get, PORT_http, PORT_http, 1);
+    assert_refused(PROBLEM_login_again);
+    struct order_cancel cancel = { .order_id = ORDER, .user_id = USER, .session_id = SESSION };
+    give(MSG_order_cancel, &cancel, PORT_http, PORT_http, 1);
+    assert_refused(PROBLEM_login_again);
+    struct payment_create pay = { .order_id = ORDER, .user_id = USER, .session_id = SESSION };
+    give(MSG_payment_create, &pay, PORT_http, PORT_http, 1);
+    assert_refused(PROBLEM_login_again);
     now += 1000 * ms; /* The token has expired by itself now. */
     buy(1);
     only(ACTOR_inventory, MSG_reserve);
@@ -314,6 +326,19 @@ static void test_pages(void **state) {
     give(MSG_sale_get, &get, PORT_http, PORT_http, 1);
     page = only(PORT_http, MSG_page);
     assert_non_null(memmem(page->body.at, page->body.size, "\"available\":4", 13));
+    struct lot_view settled = { .lot_id = LOT,
+                                .sale_id = SALE,
+                                .title = text_of("Phone"),
+                                .price = { 1999, "CNY" },
+                                .allocated = 6,
+                                .sold = 6,
+                                .per_buyer_limit = 1,
+                                .state = lot_state_settled,
+                                .version = 2 };
+    give(MSG_lot_view, &settled, ACTOR_catalogue, NOBODY, 0);
+    give(MSG_sale_get, &get, PORT_http, PORT_http, 1);
+    page = only(PORT_http, MSG_page);
+    assert_non_null(memmem(page->body.at, page->body.size, "\"available\":0", 13));
 }
 
 static void test_list_pages_through(void **state) {
@@ -339,6 +364,42 @@ static void test_list_pages_through(void **state) {
     list.cursor = text_of("x");
     give(MSG_sale_list, &list, PORT_http, PORT_http, 1);
     assert_refused(PROBLEM_malformed);
+}
+
+static void test_sales_put_away_make_room(void **state) {
+    (void)state;
+    for (int64_t id = 1; id <= SALES_MAX + 3; id++) {
+        struct sale_view sale = { .sale_id = id,
+                                  .title = text_of("S"),
+                                  .version = 1,
+                                  .state = id == 7 ? sale_state_open : sale_state_archived };
+        give(MSG_sale_view, &sale, ACTOR_catalogue, NOBODY, 0);
+        for (int64_t lot = 4 * id; lot < 4 * id + 4; lot++) {
+            struct lot_view view = { .lot_id = lot,
+                                     .sale_id = id,
+                                     .title = text_of("L"),
+                                     .price = { 1, "CNY" },
+                                     .allocated = lot,
+                                     .per_buyer_limit = 1,
+                                     .version = 1 };
+            give(MSG_lot_view, &view, ACTOR_catalogue, NOBODY, 0);
+        }
+    }
+    struct sale_view last = {
+        .sale_id = SALES_MAX + 3, .title = text_of("S"), .version = 2, .state = sale_state_open
+    };
+    give(MSG_sale_view, &last, ACTOR_catalogue, NOBODY, 0);
+    struct sale_list list = { .limit = 100 };
+    give(MSG_sale_list, &list, PORT_http, PORT_http, 1);
+    const struct page *page = only(PORT_http, MSG_page);
+    const char *second = memmem(page->body.at, page->body.size, "\"sale_id\":\"7\"", 13);
+    assert_non_null(memmem(page->body.at, page->body.size, "{\"sales\":[{\"sale_id\":\"259\"", 26));
+    assert_non_null(second);
+    assert_non_null(memmem(page->body.at, page->body.size, "\"allocated\":1039", 16));
+    assert_non_null(memmem(page->body.at, page->body.size, "\"allocated\":28,", 15));
+    for (int64_t lot = 28; lot < 32; lot++)
+        assert_int_equal(bridge_lot(bridge, lot)->sale_id, 7);
+    assert_null(bridge_lot(bridge, 4));
 }
 
 static void test_receipts(void **state) {
@@ -367,6 +428,7 @@ int main(void) {
         TEST(test_rate_and_revocation),
         TEST(test_pages),
         TEST(test_list_pages_through),
+        TEST(test_sales_put_away_make_room),
         TEST(test_receipts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,6 +193,28 @@ static void a_store_that_is_away_is_asked_again(void **state) {
     assert_int_equal(world.hot[1], lot_state_closed);
 }
 
+static void resume(void) {
+    struct sale_resume body = { .sale_id = SALE };
+    probe.head = (struct head){ .origin = PORT_door, .request = 9 };
+    probe_give(&probe, PORT_door, &body, MSG_sale_resume);
+    probe.head = (struct head){ 0 };
+    pass(100 * MS);
+}
+
+static void only_a_paused_sale_is_resumed(void **state) {
+    (void)state;
+    start_in(sale_state_scheduled, lot_state_none);
+    resume();
+    assert_int_equal(refused(), PROBLEM_illegal_state);
+    assert_int_equal(world.state, sale_state_scheduled);
+    teardown(NULL);
+    setup(NULL);
+    start_in(sale_state_paused, lot_state_paused);
+    resume();
+    assert_int_equal(world.state, sale_state_open);
+    assert_int_equal(count(PORT_door, MSG_sale_view), 1);
+}
+
 static void moves_follow_the_table(void **state) {
     (void)state;
     for (uint32_t from = 1; from < sale_state_archived; from++) {
@@ -368,6 +390,7 @@ int main(void) {
         TEST(lots_follow_pause_resume_and_close),
         TEST(an_operator_is_told_after_two_seconds_and_it_goes_on),
         TEST(a_store_that_is_away_is_asked_again),
+        TEST(only_a_paused_sale_is_resumed),
         TEST(moves_follow_the_table),
         TEST(a_level_that_contradicts_is_set_again),
         TEST(an_older_level_is_not_news),

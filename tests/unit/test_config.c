@@ -220,23 +220,23 @@ static void booleans(void **state) {
 static void later_sources_win(void **state) {
     (void)state;
     const char *sets[] = { "http.hold=400ms", "http.hold=500ms" };
-    write_bytes("http\n    hold = 100ms\n    threads = 2\n    body_max = 32k\n", 57);
+    write_bytes("http\n    hold = 100ms\n    connections_max = 2\n    body_max = 32k\n", 65);
     assert_int_equal(setenv("DOORBUSTER_HTTP_HOLD", "200ms", 1), 0);
-    assert_int_equal(setenv("DOORBUSTER_HTTP_THREADS", "3", 1), 0);
+    assert_int_equal(setenv("DOORBUSTER_HTTP_CONNECTIONS_MAX", "3", 1), 0);
     bool good = config_load(&config, file, sets, 2, &error);
     (void)unsetenv("DOORBUSTER_HTTP_HOLD");
-    (void)unsetenv("DOORBUSTER_HTTP_THREADS");
+    (void)unsetenv("DOORBUSTER_HTTP_CONNECTIONS_MAX");
     assert_true(good);
     assert_int_equal(config.http_hold, 500000000);
     assert_int_equal(config.origin[CONFIG_KEY_http_hold].from, CONFIG_set);
-    assert_int_equal(config.http_threads, 3);
-    assert_int_equal(config.origin[CONFIG_KEY_http_threads].from, CONFIG_environment);
+    assert_int_equal(config.http_connections_max, 3);
+    assert_int_equal(config.origin[CONFIG_KEY_http_connections_max].from, CONFIG_environment);
     assert_int_equal(config.http_body_max, 32768);
     assert_int_equal(config.origin[CONFIG_KEY_http_body_max].from, CONFIG_file);
     assert_int_equal(config.origin[CONFIG_KEY_http_body_max].line, 4);
     const char *text = printed(print_sources);
     assert_non_null(strstr(text, "# Source: set.\n    hold = 500ms\n"));
-    assert_non_null(strstr(text, "# Source: environment.\n    threads = 3\n"));
+    assert_non_null(strstr(text, "# Source: environment.\n    connections_max = 3\n"));
     assert_non_null(strstr(text, "line 4.\n    body_max = 32k\n"));
 }
 
@@ -246,14 +246,14 @@ static void files_in_all_good_forms(void **state) {
     assert_true(load_text("# only this"));
     assert_true(load_text("  # odd\n   \n\nhttp   # the edge\n      # deep\n"
                           "    hold=1s # one\n    listen = 'a:1'   # two\n\npg\n"
-                          "    dsn = host=/run user='a b'\nhttp\n    threads =   4   "));
+                          "    dsn = host=/run user='a b'\nhttp\n    connections_max =   4   "));
     assert_int_equal(config.http_hold, 1000000000);
     assert_string_equal(config.http_listen, "a:1");
     assert_string_equal(config.pg_dsn, "host=/run user='a b'");
-    assert_int_equal(config.http_threads, 4);
+    assert_int_equal(config.http_connections_max, 4);
     assert_int_equal(config.origin[CONFIG_KEY_http_hold].line, 6);
     assert_int_equal(config.origin[CONFIG_KEY_pg_dsn].line, 10);
-    assert_int_equal(config.origin[CONFIG_KEY_http_threads].line, 12);
+    assert_int_equal(config.origin[CONFIG_KEY_http_connections_max].line, 12);
     assert_true(load_text("mail\n    from = \"%n%s@x # y\"\n    smtp_url = \"\"\n"));
     assert_string_equal(config.mail_from, "%n%s@x # y");
     assert_string_equal(config.mail_smtp_url, "");
@@ -269,13 +269,14 @@ static void files_refused_with_their_line(void **state) {
         { "\n# x\nhtpp\n    hold = 1s\n", ":4: htpp.hold: no such key" },
         { "http\n    hold = 1s\n\n    hold = 2s\n", ":4: http.hold: given twice, first in line 2" },
         { "http\n    hold = 1s\npg\nhttp\n    hold = 1s\n", ":5: http.hold: given twice" },
-        { "http\n    hold = 31s\n", ":2: http.hold: must be a duration from 0 to 30s" },
+        { "http\n    hold = 31s\n", ":2: http.hold: must be a duration from 10ms to 30s" },
         { "http\n    hold = 5\n", ":2: http.hold: must be a duration" },
-        { "http\n    threads = \"\"\n", ":2: http.threads: must be a whole number from 1 to 64" },
+        { "http\n    connections_max = \"\"\n",
+          ":2: http.connections_max: must be a whole number from 1 to 1000000" },
         { "log\n    level = verbose\n", ":2: log.level: must be one of debug|info|warn|error" },
         { "log\n    level = info|warn\n", ":2: log.level: must be one of" },
         { "log\n    level =\n", ":2: log.level: must be one of" },
-        { "node\n    dir = \"\"\n", ":2: node.dir: must be a path of 1 to 255 bytes" },
+        { "keys\n    file = \"\"\n", ":2: keys.file: must be a path of 1 to 255 bytes" },
         { "http\n    listen = 'a\"b'\n", ":2: http.listen: must be a text" },
         { "http\n    listen = \xff\xfe\n", ":2: http.listen: must be a text" },
         { "http\n\thold = 1s\n", ":2: the line holds a control character" },
@@ -320,7 +321,7 @@ static void environment_and_set_refused(void **state) {
     (void)state;
     refused_set("http.hold", "--set: must read section.name=value");
     refused_set("http.held=1s", "--set: http.held: no such key");
-    refused_set("http.hold=1y", "--set: http.hold: must be a duration from 0 to 30s");
+    refused_set("http.hold=1y", "--set: http.hold: must be a duration from 10ms to 30s");
     refused_set("redis.user=a\nb", "--set: redis.user: must be a text");
     char set[700];
     memset(set, 'x', sizeof set - 1);
@@ -397,7 +398,7 @@ static void what_is_printed_can_be_loaded(void **state) {
     static struct config first;
     const char *sets[] = { "http.hold=1500ms",       "pg.dsn=host=/run user='a # b' x=\\",
                            "log.format=json",        "http.body_max=1025",
-                           "order.idle_read=1001us", "node.dir= a  b " };
+                           "order.idle_read=1001us", "keys.file= a  b " };
     assert_true(config_load(&config, NULL, sets, 6, &error));
     first = config;
     assert_true(load_text(printed(print_sources)));

@@ -17,6 +17,35 @@ static void a_double_click_waits_for_the_same_decision(void **state) {
     assert_int_equal(SENT(ACTOR_bridge, order_view)->replayed, 1);
 }
 
+/* The ticket is used again for something else. */
+static void another_purchase_is_a_duplicate(void **state) {
+    (void)state;
+    place(1, 1, 1, 11);
+    struct place other = place_of(1, 0, 0, 11);
+    other.entry = 0;
+    other.seen = 1;
+    other.quantity = 1;
+    probe.head = (struct head){ .origin = ACTOR_bridge, .request = 901 };
+    probe_give(&probe, ACTOR_inventory, &other, MSG_place); /* While it is undecided. */
+    assert_int_equal(SENT(ACTOR_bridge, failed)->problem, PROBLEM_duplicate);
+    accept(1);
+    other.quantity = 2;
+    other.address = text_of("{\"city\":\"Y\"}");
+    probe_give(&probe, ACTOR_inventory, &other, MSG_place); /* And after. */
+    probe.head = (struct head){ 0 };
+    struct message ask = LAST(PORT_pg_shop, order_find);
+    ANSWER_TO(&ask, order_view, .order_id = 11, .state = order_state_awaiting_payment,
+              .quantity = 2, .address = text_of("{\"city\":\"X\"}"));
+    assert_int_equal(COUNT(ACTOR_bridge, failed), 2);
+    assert_int_equal(SENT(ACTOR_bridge, failed)->problem, PROBLEM_duplicate);
+    seen(902, 1, 11);
+    ask = LAST(PORT_pg_shop, order_find);
+    ANSWER_TO(&ask, order_view, .order_id = 11, .state = order_state_awaiting_payment,
+              .quantity = 2, .address = text_of("{\"city\":\"X\"}"));
+    assert_int_equal(SENT(ACTOR_bridge, order_view)->replayed, 1);
+    assert_int_equal(self()->waiters_free.used, 0);
+}
+
 static void seen_before_the_decision_is_asked_until_found(void **state) {
     (void)state;
     seen(900, 1, 11); /* Not in the window: its place was lost. */
@@ -49,6 +78,26 @@ static void an_older_refusal_is_not_the_answer(void **state) {
     ANSWER_TO(&ask, order_view, .order_id = 11, .state = order_state_refused,
               .code = PROBLEM_limit_reached, .rid = rid(5));
     assert_int_equal(SENT(ACTOR_bridge, failed)->problem, PROBLEM_limit_reached);
+}
+
+/* Its lot is not in the hot counter any more: the order, or a definite no, and never a receipt. */
+static void a_settled_lot_has_orders_or_nothing(void **state) {
+    (void)state;
+    seen(900, 0, 11);
+    struct message ask = LAST(PORT_pg_shop, order_find);
+    ANSWER_TO(&ask, order_view, .order_id = 11, .state = order_state_expired, .rid = rid(4));
+    assert_int_equal(SENT(ACTOR_bridge, order_view)->state, order_state_expired);
+    assert_int_equal(SENT(ACTOR_bridge, order_view)->replayed, 1);
+    seen(901, 0, 12);
+    ask = LAST(PORT_pg_shop, order_find);
+    probe_refuse(&probe, &ask, PROBLEM_unavailable);
+    probe_pass(&probe, 50 * MS);
+    ask = LAST(PORT_pg_shop, order_find);
+    ANSWER_TO(&ask, order_view, .order_id = 12, .state = order_state_pending, .rid = rid(0));
+    assert_int_equal(SENT(ACTOR_bridge, failed)->problem, PROBLEM_not_on_sale);
+    assert_int_equal(LAST(ACTOR_bridge, failed).head.request, 901);
+    assert_int_equal(COUNT(ACTOR_bridge, held), 0);
+    assert_int_equal(self()->waiters_free.used, 0);
 }
 
 static void waiters_are_bounded_and_leave(void **state) {
@@ -180,8 +229,10 @@ static void lag_is_told_and_taken_back(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_double_click_waits_for_the_same_decision),
+        TEST(another_purchase_is_a_duplicate),
         TEST(seen_before_the_decision_is_asked_until_found),
         TEST(an_older_refusal_is_not_the_answer),
+        TEST(a_settled_lot_has_orders_or_nothing),
         TEST(waiters_are_bounded_and_leave),
         TEST(a_new_epoch_ends_what_was_undecided),
         TEST(a_rid_proves_its_epoch),

@@ -116,6 +116,33 @@ static void a_cancel_is_refused_or_unknown(void **state) {
     assert_int_equal(SENT(ACTOR_bridge, failed)->problem, PROBLEM_not_found);
 }
 
+/* 25,000 orders are due in one second and PostgreSQL is slow: it gets some at a time, and not the
+ * same again and again. */
+static void many_returns_do_not_fill_the_mailbox(void **state) {
+    (void)state;
+    enum { MANY = 25000 };
+    for (int64_t id = 1; id <= MANY; id++) {
+        struct deadline due = { .kind = deadline_kind_pay_by, .id = id };
+        probe_queue(&probe, ACTOR_timer, &due, MSG_deadline);
+        if (id % 500 == 0) probe_run(&probe);
+    }
+    assert_int_equal(COUNT(PORT_pg_shard, order_return), ORDER_RETURNS_ASKED);
+    probe_pass(&probe, 70000 * MS); /* It hangs. */
+    assert_true(COUNT(PORT_pg_shard, order_return) >= 3 * ORDER_RETURNS_ASKED);
+    assert_true(COUNT(PORT_pg_shard, order_return) <= 8 * ORDER_RETURNS_ASKED);
+    /* It goes on: all are returned. */
+    uint32_t back = 0;
+    while (self()->returns_free.used > 0 && back++ < MANY) {
+        uint32_t slot = 0;
+        assert_true(chain_first(&self()->returning, &slot));
+        struct message ask = LAST(PORT_pg_shard, order_return);
+        ask.head.request = (uint64_t)self()->returns[slot].order_id;
+        ANSWER_TO(&ask, returned, .order_id = self()->returns[slot].order_id,
+                  .outcome = outcome_refused, .state = order_state_paid);
+    }
+    assert_int_equal(back, MANY);
+}
+
 /* ---- Reads ---- */
 
 static void undecided_is_pending(void **state) {
@@ -131,6 +158,22 @@ static void undecided_is_pending(void **state) {
     GIVE(ACTOR_bridge, order_get, .order_id = 12, .user_id = USER);
     assert_int_equal(COUNT(PORT_pg_shop, order_find), 2);
     probe.head = (struct head){ 0 };
+}
+
+/* Late money: the order has expired, and takes its place in the hot counter with it. */
+static void late_money_is_not_pending(void **state) {
+    (void)state;
+    struct place late = place_of(4, 4, 1, 11);
+    late.kind = reserve_kind_late;
+    probe_give(&probe, ACTOR_inventory, &late, MSG_place);
+    probe.head = (struct head){ .origin = PORT_http, .request = 62 };
+    GIVE(ACTOR_bridge, order_get, .order_id = 11, .user_id = USER);
+    probe.head = (struct head){ 0 };
+    assert_int_equal(COUNT(PORT_http, order_view), 0);
+    assert_int_equal(COUNT(PORT_pg_shop, order_find), 1);
+    /* Refused: its ticket still finds the order. */
+    refuse(4, PROBLEM_sold_out);
+    assert_int_equal(SENT(ACTOR_inventory, undo)->keep, 1);
 }
 
 static void get_and_list(void **state) {
@@ -174,7 +217,9 @@ int main(void) {
         TEST(a_cancel_shows_the_order),
         TEST(a_settled_lot_has_nothing_to_undo),
         TEST(a_cancel_is_refused_or_unknown),
+        TEST(many_returns_do_not_fill_the_mailbox),
         TEST(undecided_is_pending),
+        TEST(late_money_is_not_pending),
         TEST(get_and_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,32 @@ static void kept_before_the_provider_is_called(void **state) {
     assert_int_equal(jobs(), 0);
 }
 
+static void an_unknown_provider_is_refused_before_anything_is_kept(void **state) {
+    (void)state;
+    struct payment_create body = { .order_id = ORDER,
+                                   .provider = text_of("sandbux"),
+                                   .user_id = USER };
+    ask(1, &body, MSG_payment_create);
+    assert_int_equal(refused(0), PROBLEM_out_of_range);
+    assert_true(text_is(PROBE_SENT(&probe, PORT_http, failed, 0)->field, "provider"));
+    struct payment_callback told = { .provider = text_of("sandbux"), .body = text_of("raw") };
+    ask(2, &told, MSG_payment_callback);
+    assert_int_equal(refused(1), PROBLEM_not_found);
+    assert_int_equal(count(PORT_pg_shop, MSG_payment_insert), 0);
+    assert_int_equal(count(PORT_pay, MSG_callback_check), 0);
+    assert_int_equal(jobs(), 0);
+}
+
+static void a_callback_about_something_else_is_received(void **state) {
+    (void)state;
+    callback(3);
+    struct done done = { .what = MSG_callback_check };
+    probe_answer(&probe, sent(PORT_pay, MSG_callback_check), &done, MSG_done);
+    assert_int_equal(count(PORT_http, MSG_done), 1);
+    assert_int_equal(count(PORT_pg_shop, MSG_payment_result), 0);
+    assert_int_equal(jobs(), 0);
+}
+
 static void a_repeat_returns_the_open_one(void **state) {
     (void)state;
     create(2);
@@ -486,6 +512,8 @@ static void moves_are_those_of_the_store(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(kept_before_the_provider_is_called),
+        TEST(an_unknown_provider_is_refused_before_anything_is_kept),
+        TEST(a_callback_about_something_else_is_received),
         TEST(a_repeat_returns_the_open_one),
         TEST(a_refusal_of_the_store_is_passed_on),
         TEST(an_unknown_prepay_is_never_a_failure),

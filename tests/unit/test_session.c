@@ -229,7 +229,14 @@ static void test_refresh_and_log_out(void **state) {
                                .state = account_state_normal };
     answer(MSG_session_row, &row);
     const struct session_view *view = only(PORT_http, MSG_session_view);
-    assert_true(view->expires_in == second); /* Not longer than the session. */
+    assert_true(view->expires_in == second);  /* Not longer than the session. */
+    from_http(MSG_session_refresh, &refresh); /* Somebody else has used it: the family is over. */
+    struct failed spent = { .problem = PROBLEM_login_again, .id = SESSION };
+    answer(MSG_failed, &spent);
+    assert_int_equal(sent.count, 2);
+    assert_int_equal(sent.items[0].head.type, MSG_failed);
+    assert_int_equal(sent.items[1].head.to, ACTOR_bridge);
+    assert_int_equal(((const struct session_revoked *)sent.items[1].body)->session_id, SESSION);
     struct session_delete end = { .user_id = USER, .session_id = SESSION };
     from_http(MSG_session_delete, &end);
     only(PORT_pg_shop, MSG_session_end);
@@ -281,6 +288,11 @@ static void test_ticket(void **state) {
     assert_true(claims.not_before == start + 600 * second);
     assert_true(claims.expires_at == claims.not_before + 1800 * second);
     int64_t first = view->order_id;
+    snapshot(sale_state_paused); /* Opened by hand before its time. */
+    from_http(MSG_ticket_facts, &facts);
+    view = only(PORT_http, MSG_ticket_view);
+    assert_true(view->not_before == now);
+    snapshot(sale_state_scheduled);
     from_http(MSG_ticket_facts, &facts);
     assert_true(((const struct ticket_view *)only(PORT_http, MSG_ticket_view))->order_id != first);
 }
