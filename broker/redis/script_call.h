@@ -45,7 +45,7 @@ struct script_state {
     uint32_t journal_cap;
     uint32_t epoch; /* 0 = epoch_use has not come: most messages are answered `recovering`. */
     int64_t boot;
-    const char *run_id; /* Of the Redis connected to; NULL = not known. */
+    const char *run_id;   /* Of the Redis connected to; NULL = not known. */
     uint64_t undecodable; /* Journal rows that could not be read, since the start. */
 };
 
