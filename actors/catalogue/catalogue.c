@@ -38,6 +38,18 @@ static void on_own_end(struct catalogue *self, const struct message *in, int64_t
     if (sale != NULL && what == MSG_lot_rows_get) sale->lots_stale = false;
 }
 
+/* A lot that was in the hot counter and is not any more: its key is lost.  Only the epoch in which
+ * it was seen is ended, so that a lot which does not belong there starts nothing twice. */
+static void on_lot_lost(struct catalogue *self, const struct message *in, struct outbox *out) {
+    const struct failed *failed = BODY(in, failed);
+    const struct catalogue_lot *lot = catalogue_lot(self, (int64_t)in->head.request);
+    if (lot == NULL || failed->what != MSG_lot_set || failed->problem != PROBLEM_fenced) return;
+    if (lot->hot_epoch == 0) return;
+    struct recover *recover = SEND(out, ACTOR_inventory, recover, NULL);
+    recover->reason = text_of("a lot is missing in the hot counter");
+    recover->epoch = lot->hot_epoch;
+}
+
 static void on_own_failed(struct catalogue *self, const struct message *in, int64_t now,
                           struct outbox *out) {
     struct run *run = catalogue_run(self, in->head.request);
@@ -45,6 +57,7 @@ static void on_own_failed(struct catalogue *self, const struct message *in, int6
         catalogue_run_failed(run, in, out);
     else if (in->head.request != 0)
         catalogue_on_sale_failed(self, in, now, out);
+    on_lot_lost(self, in, out);
 }
 
 static void on_sale_view(struct catalogue *self, const struct message *in, int64_t now,

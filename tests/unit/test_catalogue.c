@@ -193,6 +193,25 @@ static void a_store_that_is_away_is_asked_again(void **state) {
     assert_int_equal(world.hot[1], lot_state_closed);
 }
 
+static void a_lost_lot_asks_for_a_recovery(void **state) {
+    (void)state;
+    start_in(sale_state_open, lot_state_open);
+    struct lot_level level = {
+        .lot_id = LOT_A, .state = lot_state_open, .epoch = 7, .version = 99
+    };
+    probe_give(&probe, ACTOR_inventory, &level, MSG_lot_level);
+    struct failed failed = { .problem = PROBLEM_fenced, .what = MSG_lot_set, .id = LOT_A };
+    probe_clear(&probe);
+    probe.head = (struct head){ .origin = ACTOR_catalogue, .request = LOT_A };
+    probe_give(&probe, PORT_redis, &failed, MSG_failed);
+    assert_int_equal(PROBE_SENT(&probe, ACTOR_inventory, recover, -1)->epoch, 7);
+    failed.problem = PROBLEM_recovering; /* Somebody is at it already. */
+    probe_clear(&probe);
+    probe_give(&probe, ACTOR_inventory, &failed, MSG_failed);
+    assert_int_equal(count(ACTOR_inventory, MSG_recover), 0);
+    probe.head = (struct head){ 0 };
+}
+
 static void resume(void) {
     struct sale_resume body = { .sale_id = SALE };
     probe.head = (struct head){ .origin = PORT_door, .request = 9 };
@@ -390,6 +409,7 @@ int main(void) {
         TEST(lots_follow_pause_resume_and_close),
         TEST(an_operator_is_told_after_two_seconds_and_it_goes_on),
         TEST(a_store_that_is_away_is_asked_again),
+        TEST(a_lost_lot_asks_for_a_recovery),
         TEST(only_a_paused_sale_is_resumed),
         TEST(moves_follow_the_table),
         TEST(a_level_that_contradicts_is_set_again),
