@@ -279,10 +279,12 @@ $(FUZZ_PROGRAMS): $(F)/fuzz_%: $(F)/tests/fuzz/fuzz_%.o $(F)/libdoorbuster.a
 	$(call Q,LINK,$@)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(BASE_LIBS)
 fuzzers: $(FUZZ_PROGRAMS)
 
-FUZZ_RUN = mkdir -p $(F)/corpus/$(1) && $(F)/fuzz_$(1) -max_total_time=$(2) -timeout=10 \
+# make check walks the same inputs every time, so that a red run can be repeated; make fuzz new ones.
+FUZZ_CHECK := -seed=1 -runs=300000
+FUZZ_RUN = mkdir -p $(F)/corpus/$(1) && $(F)/fuzz_$(1) $(3) -max_total_time=$(2) -timeout=10 \
     -artifact_prefix=$(F)/found-$(1)- $(F)/corpus/$(1) $(wildcard tests/fuzz/corpus/$(1))
 $(call ok,$(FUZZ_NAMES)): $(B)/ok/fuzz/%.ok: $(F)/fuzz_%
-	$(ATTEMPT) fuzz/$* $(SHELL) -c '$(call FUZZ_RUN,$*,$(FUZZ_TIME))'
+	$(ATTEMPT) fuzz/$* $(SHELL) -c '$(call FUZZ_RUN,$*,$(FUZZ_TIME),$(FUZZ_CHECK))'
 	$(DONE)
 # make fuzz FUZZ=wire TIME=60
 fuzz: $(F)/fuzz_$(FUZZ)

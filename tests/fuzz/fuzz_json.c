@@ -13,6 +13,14 @@ static void must(bool good) {
     if (!good) abort();
 }
 
+/* Arrays of rows are only ever written: the rows are other messages. */
+static bool is_read_back(const struct message_type *type) {
+    for (const struct field *field = type->fields; field->name; field++) {
+        if (field->kind == KIND_lots || field->kind == KIND_sales) return false;
+    }
+    return true;
+}
+
 static void as_json(const struct message_type *type, const char *at, size_t size) {
     _Alignas(16) char body[1024] = { 0 }, again[1024] = { 0 };
     struct json_fail fail = { 0 };
@@ -25,7 +33,7 @@ static void as_json(const struct message_type *type, const char *at, size_t size
         json_write(&out, type, body);
         must(!out.full);
         more = malloc(out.size + 1);
-        if (json_check(type, body, &fail)) {
+        if (is_read_back(type) && json_check(type, body, &fail)) {
             must(json_read(type, out.at, out.size, again, more, out.size + 1, &fail));
             json_write(&second, type, again);
             must(second.size == out.size && memcmp(second.at, out.at, out.size) == 0);
