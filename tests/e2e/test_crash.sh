@@ -23,7 +23,7 @@ burst() { # HISTORY [SECONDS to wait with the table held, [doorsim options…]]
     make_sale $((units / 2)) 1 15m && lots=$lot && make_sale $((units / 2)) 1 15m && lots=$lots,$lot ||
         die "could not make a sale"
     crowd "$history" ${lots/,/ } -- --connections 400 --rush-ms 2000 --twice 20 --impatient 10 --stubborn 100 \
-        --abandon 0 --late 0 --cancel 8 --tame-ms 3000 --end-s 100 "${@:3}" &
+        --abandon 0 --late 0 --cancel 8 --tame-ms 3000 --end-s 55 "${@:3}" &
     shoppers=$!
     mine+=("$shoppers")
     check_true "orders are committed before" until_true 10 has_committed 1
