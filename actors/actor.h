@@ -25,16 +25,31 @@ enum address {
     ACTOR_payment,
     ACTOR_timer,
     ACTOR_notifier,
-    PORT_http,     /* shoppers */
-    PORT_door,     /* operators */
-    PORT_redis,    /* the hot counter of the shard */
-    PORT_pg_shard, /* PostgreSQL for inventory, order and timer */
-    PORT_pg_shop,  /* PostgreSQL for everybody else, and for reads */
-    PORT_hash,     /* bounded pool for passwords */
-    PORT_pay,      /* payment providers */
-    PORT_mail,     /* SMTP */
+    ACTOR_broker,   /* directory of nodes, placement of shards */
+    PORT_http,      /* shoppers */
+    PORT_door,      /* operators */
+    PORT_redis,     /* the hot counter of the shard */
+    PORT_pg_shard,  /* PostgreSQL for inventory, order and timer */
+    PORT_pg_shop,   /* PostgreSQL for everybody else, and for reads */
+    PORT_hash,      /* bounded pool for passwords */
+    PORT_pay,       /* payment providers */
+    PORT_mail,      /* SMTP */
+    PORT_directory, /* nodes, seen from the broker */
+    PORT_member,    /* the broker, seen from a node; and the node itself */
     ADDRESS_COUNT
 };
+
+/* Nodes are numbered from 1 by their lease; a number is one run of one process.  In `head.node`: */
+enum {
+    NODE_NONE = 0,      /* Not told apart: there is one node, or a test. */
+    NODE_EVERY = 0xffff /* To every instance of the address, wherever it runs: news for bridges. */
+};
+
+/* Instances of these exist once per shard; head.shard chooses among them. */
+static inline bool address_is_sharded(enum address address) {
+    return address == ACTOR_inventory || address == ACTOR_order || address == ACTOR_timer ||
+           address == PORT_redis || address == PORT_pg_shard;
+}
 
 /* "inventory", "pg_shop"; static. */
 const char *address_name(enum address address);
@@ -45,9 +60,9 @@ struct head {
     uint16_t type; /* enum message_id */
     uint8_t from;  /* enum address; set by the runtime */
     uint8_t to;
-    uint8_t origin; /* Who asked first and waits for the answer; NOBODY = nobody waits. */
-    uint8_t shard;
-    uint16_t node;    /* Of the origin; 0 in one process. */
+    uint8_t origin;   /* Who asked first and waits for the answer; NOBODY = nobody waits. */
+    uint8_t shard;    /* What this is about: chooses the instance of a sharded address. */
+    uint16_t node;    /* Of the origin: where answers go when the address exists on every node. */
     uint64_t request; /* Chosen by the origin; copied to every consequence. */
     int64_t deadline; /* 0 = none.  Only reserve has one: nobody cares for it after this time. */
     uint64_t trace;   /* Chosen at the edge; copied to every consequence. */
@@ -71,11 +86,18 @@ struct outbox {
     void *(*take)(void *sink, const struct head *head, const struct message_type *type);
     char *(*text)(void *sink, size_t size);
     enum address self;
-    uint8_t shard;
+    uint8_t shard;  /* Of the sender, and of what it sends without a cause. */
+    uint16_t node;  /* Where the sender runs. */
+    uint16_t about; /* See outbox_about(). */
     uint32_t count;
     uint32_t capacity;
     int64_t deadline; /* For the next outbox_ask(), which clears it; 0 = none. */
 };
+
+/* The next message sent, by whichever function, is about this shard, whatever its cause says. */
+static inline void outbox_about(struct outbox *out, uint32_t shard) {
+    out->about = (uint16_t)(shard + 1);
+}
 
 /* Messages that still fit. */
 static inline uint32_t outbox_room(const struct outbox *out) {
@@ -95,6 +117,8 @@ void *outbox_answer(struct outbox *out, const struct message *cause, enum messag
 /* As outbox_send, but the receiver sees `origin` as who asked first, with this request number. */
 void *outbox_ask(struct outbox *out, enum address to, enum message_id id, enum address origin,
                  uint64_t request, uint64_t trace);
+/* News without a cause to every instance of an address (bridges), on all nodes. */
+void *outbox_every(struct outbox *out, enum address to, enum message_id id);
 /* Sends the message on unchanged; the receiver's replies go to the one who sent it to us. */
 void outbox_forward(struct outbox *out, enum address to, const struct message *message);
 
@@ -107,6 +131,7 @@ void outbox_ready(struct outbox *out, bool yes, uint8_t *told);
 #define ANSWER(out, cause, name)   ((struct name *)outbox_answer((out), (cause), MSG_##name))
 #define ASK(out, to, name, origin, request, trace)                                                 \
     ((struct name *)outbox_ask((out), (to), MSG_##name, (origin), (request), (trace)))
+#define EVERY(out, to, name) ((struct name *)outbox_every((out), (to), MSG_##name))
 
 /* A refusal to the origin / to the sender. */
 void outbox_refuse(struct outbox *out, const struct message *cause, enum problem problem);
@@ -124,6 +149,7 @@ struct text outbox_printf(struct outbox *out, const char *format, ...)
  * simulator before init. */
 struct actor_setup {
     uint8_t shard;
+    uint8_t shards;  /* How many there are; 0 counts as 1. */
     uint32_t worker; /* For ids; distinct per actor kind and node: host gives worker ids. */
     uint16_t node;
     uint8_t seed[32]; /* The actor's only randomness. */

@@ -14,6 +14,7 @@ static const char *const names[ADDRESS_COUNT] = {
     [ACTOR_payment] = "payment",
     [ACTOR_timer] = "timer",
     [ACTOR_notifier] = "notifier",
+    [ACTOR_broker] = "broker",
     [PORT_http] = "http",
     [PORT_door] = "door",
     [PORT_redis] = "redis",
@@ -22,6 +23,8 @@ static const char *const names[ADDRESS_COUNT] = {
     [PORT_hash] = "hash",
     [PORT_pay] = "pay",
     [PORT_mail] = "mail",
+    [PORT_directory] = "directory",
+    [PORT_member] = "member",
 };
 
 const char *address_name(enum address address) {
@@ -37,9 +40,16 @@ const void *message_body(const struct message *message, enum message_id id) {
     return message->body;
 }
 
+static void choose_shard(struct outbox *out, struct head *head) {
+    if (out->about == 0) return;
+    head->shard = (uint8_t)(out->about - 1);
+    out->about = 0;
+}
+
 static void *send_with(struct outbox *out, struct head *head, enum address to, enum message_id id) {
     const struct message_type *type = message_type(id);
     assert(type != NULL);
+    choose_shard(out, head);
     assert(out->count < out->capacity && "sends_max is too small");
     out->count++;
     head->type = (uint16_t)id;
@@ -52,8 +62,9 @@ static void *send_with(struct outbox *out, struct head *head, enum address to, e
 
 void *outbox_send(struct outbox *out, enum address to, enum message_id id,
                   const struct message *cause) {
-    struct head head = { .shard = out->shard };
+    struct head head = { .shard = out->shard, .node = out->node };
     if (cause != NULL) head = cause->head;
+    if (head.node == NODE_EVERY) head.node = out->node; /* What follows from news is our own. */
     if (id != MSG_reserve) head.deadline = 0; /* What follows from a reserve never expires. */
     return send_with(out, &head, to, id);
 }
@@ -69,6 +80,7 @@ void *outbox_answer(struct outbox *out, const struct message *cause, enum messag
 void *outbox_ask(struct outbox *out, enum address to, enum message_id id, enum address origin,
                  uint64_t request, uint64_t trace) {
     struct head head = { .shard = out->shard,
+                         .node = out->node,
                          .origin = (uint8_t)origin,
                          .request = request,
                          .trace = trace,
@@ -77,11 +89,17 @@ void *outbox_ask(struct outbox *out, enum address to, enum message_id id, enum a
     return send_with(out, &head, to, id);
 }
 
+void *outbox_every(struct outbox *out, enum address to, enum message_id id) {
+    struct head head = { .shard = out->shard, .node = NODE_EVERY };
+    return send_with(out, &head, to, id);
+}
+
 void outbox_forward(struct outbox *out, enum address to, const struct message *message) {
     struct head head = message->head;
     const struct message_type *type = message_type((enum message_id)head.type);
     assert(out->count < out->capacity && "sends_max is too small");
     out->count++;
+    choose_shard(out, &head);
     head.to = (uint8_t)to;
     memcpy(out->take(out->sink, &head, type), message->body, type->size);
 }

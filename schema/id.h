@@ -1,7 +1,9 @@
 /* Numbers that name things.
  *
  * id: 63 bits, time-ordered: 41 bits of milliseconds since 2024-01-01 UTC, 10 bits worker, 12 bits
- * sequence.  The worker id is leased in PostgreSQL, so two nodes never make the same id.
+ * sequence.  The worker id is leased in PostgreSQL, so two nodes never make the same id.  In the id
+ * of an order the last 6 bits of the sequence are the shard of its lot, so that whoever asks about
+ * an order knows where.
  * rid: one deduction in the hot counter: 7 bits shard, 20 bits epoch, 36 bits sequence.  Within a
  * shard a later reservation has a larger rid; a later epoch always has. */
 #ifndef ID_H
@@ -9,7 +11,7 @@
 
 #include <stdint.h>
 
-enum { ID_WORKER_MAX = 1023, RID_EPOCH_MAX = (1 << 20) - 1 };
+enum { ID_WORKER_MAX = 1023, SHARDS_MAX = 64, RID_EPOCH_MAX = (1 << 20) - 1 };
 #define RID_SEQ_MAX ((UINT64_C(1) << 36) - 1)
 
 /* State of one generator; zero it and set worker. */
@@ -22,6 +24,13 @@ struct id_source {
 /* The next id.  `now` is wall time in ns; when it goes back, or 4096 ids were made in one
  * millisecond, ids run ahead of the clock instead of repeating.  Never fails. */
 int64_t id_next(struct id_source *self, int64_t now);
+
+/* The next id for an order of a lot in this shard, from a source of its own; 64 in a millisecond.
+ */
+int64_t id_next_in_shard(struct id_source *self, int64_t now, uint32_t shard);
+
+/* The shard of an order where there are `shards` (0 counts as 1); always one that exists. */
+uint32_t id_shard(int64_t order_id, uint32_t shards);
 
 /* When an id was made, in ns since 1970. */
 int64_t id_time(int64_t id);
