@@ -1,4 +1,5 @@
-/* (tick) -> outbox_take;  outbox_row -> mail | outbox_done;  mailed -> outbox_done | outbox_retry
+/* (tick) -> outbox_take, or outbox_skip while mail is off;  outbox_row -> mail | outbox_done;
+ * mailed -> outbox_done | outbox_retry
  */
 #include "actors/notifier/notifier.h"
 
@@ -9,6 +10,7 @@
 #define LEASE        (60 * SECOND)
 #define ROWS_LOST    (5 * SECOND)
 #define BACK_OFF_MAX (3600 * SECOND)
+enum { SKIP_MOST = 10000 };
 
 static void init(void *state, const struct actor_setup *setup) {
     struct notifier *self = state;
@@ -51,6 +53,12 @@ static void take(struct notifier *self, int64_t now, struct outbox *out) {
     if (self->used == NOTIFIER_ROWS_MAX) return;
     self->asking = true;
     self->asked_at = now;
+    if (!self->mail_on) {
+        struct outbox_skip *skip = ASK(out, PORT_pg_shop, outbox_skip, ACTOR_notifier, 0, 0);
+        skip->now = now;
+        skip->limit = SKIP_MOST;
+        return;
+    }
     struct outbox_take *take = ASK(out, PORT_pg_shop, outbox_take, ACTOR_notifier, 0, 0);
     take->now = now;
     take->lease_until = now + LEASE;
@@ -85,8 +93,6 @@ static void on_row(struct notifier *self, const struct message *in, int64_t now,
     self->used++;
     if (!is_mail(row->login)) {
         finish(row->outbox_id, false, text_of("no channel"), now, out);
-    } else if (!self->mail_on) {
-        finish(row->outbox_id, false, text_of("mail is off"), now, out);
     } else if (!notifier_write(row, out, &subject, &body)) {
         finish(row->outbox_id, true, text_of("no template"), now, out);
     } else {
@@ -147,6 +153,7 @@ static void on_failed(struct notifier *self, const struct message *in, int64_t n
 }
 
 static void on_done(struct notifier *self, const struct message *in) {
+    if (in->head.request == 0) self->asking = false; /* Of an outbox_skip. */
     struct notifier_row *row =
         in->head.request != 0 ? row_of(self, (int64_t)in->head.request) : NULL;
     if (row != NULL) forget(self, row);

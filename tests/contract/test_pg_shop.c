@@ -435,6 +435,28 @@ static void outbox(void **state) {
                      1);
 }
 
+/* Without mail the rows of a batch stay one row, and mail switched on later tells nothing old. */
+static void outbox_is_put_aside(void **state) {
+    (void)state;
+    pg_exec(pg.sql,
+            "DELETE FROM outbox; INSERT INTO account VALUES (%d, 'y@x', 'h', 1, 0, 0, NULL, now());"
+            "INSERT INTO outbox (notice, user_id, orders, created_at, next_at) VALUES"
+            " (1, %d, NULL, time_of(0), time_of(0)), (2, NULL, '{1,2,3}', time_of(0), time_of(0)),"
+            " (5, %d, NULL, time_of(0), time_of(%lld))",
+            FIRST + 30, FIRST + 30, FIRST + 30, (long long)(NOW / 1000 + 1));
+    PUT(outbox_skip, .now = NOW, .limit = 10);
+    PUT(outbox_skip, .now = NOW, .limit = 10);
+    PUT(outbox_take, .now = NOW, .lease_until = NOW + 60 * S, .limit = 10);
+    PUT(outbox_skip, .now = NOW + S, .limit = 10);
+    pg_ask(&pg);
+    assert_int_equal(GOT(0, done)->count, 2);
+    assert_int_equal(GOT(1, done)->count, 0);
+    assert_int_equal(GOT(2, rows_end)->count, 0);
+    assert_int_equal(GOT(3, done)->count, 1); /* It was not due before. */
+    assert_int_equal(pg_number(pg.sql, "SELECT count(*) FROM outbox WHERE error = 'mail is off'"),
+                     3);
+}
+
 static void outbox_keeps_the_order_of_an_order(void **state) {
     long long us = (long long)(NOW / 1000);
     (void)state;
@@ -526,6 +548,7 @@ int main(void) {
         cmocka_unit_test(late_and_cancelled),
         cmocka_unit_test(due),
         cmocka_unit_test(outbox),
+        cmocka_unit_test(outbox_is_put_aside),
         cmocka_unit_test(outbox_keeps_the_order_of_an_order),
         cmocka_unit_test(silence_ends),
         cmocka_unit_test(workers),

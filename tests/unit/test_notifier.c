@@ -175,14 +175,22 @@ static void a_phone_number_has_no_channel(void **state) {
     assert_int_equal(probe_count(&probe, PORT_mail, MSG_mail), 0);
 }
 
-static void without_mail_the_outbox_is_drained(void **state) {
+static void without_mail_the_outbox_is_put_aside(void **state) {
     (void)state;
     probe_close(&probe);
     open_with(false, 5);
-    struct outbox_row row = order_row(9, 0);
-    deliver(&row);
-    assert_true(text_is(PROBE_SENT(&probe, PORT_pg_shop, outbox_done, 0)->error, "mail is off"));
-    assert_int_equal(probe_count(&probe, PORT_mail, MSG_mail), 0);
+    probe_pass(&probe, 200 * MS);
+    probe_pass(&probe, 200 * MS);
+    assert_int_equal(probe_count(&probe, PORT_pg_shop, MSG_outbox_skip), 1);
+    assert_int_equal(probe_count(&probe, PORT_pg_shop, MSG_outbox_take), 0);
+    struct done done = { .what = MSG_outbox_skip, .count = 7 };
+    probe_answer(&probe, probe_message(&probe, PORT_pg_shop, MSG_outbox_skip, 0), &done, MSG_done);
+    probe_pass(&probe, 200 * MS);
+    assert_int_equal(probe_count(&probe, PORT_pg_shop, MSG_outbox_skip), 2);
+    probe_refuse(&probe, probe_message(&probe, PORT_pg_shop, MSG_outbox_skip, 1),
+                 PROBLEM_unavailable);
+    probe_pass(&probe, 200 * MS);
+    assert_int_equal(probe_count(&probe, PORT_pg_shop, MSG_outbox_skip), 3);
 }
 
 static void a_row_that_comes_twice_is_mailed_once(void **state) {
@@ -232,7 +240,7 @@ int main(void) {
         TEST(the_last_attempt_and_a_rejection_are_dead),
         TEST(a_refused_mail_is_tried_again),
         TEST(a_phone_number_has_no_channel),
-        TEST(without_mail_the_outbox_is_drained),
+        TEST(without_mail_the_outbox_is_put_aside),
         TEST(a_row_that_comes_twice_is_mailed_once),
         TEST(at_most_fifty_are_under_way_and_a_lapsed_lease_frees_them),
         TEST(a_refused_statement_frees_the_row),
