@@ -69,6 +69,16 @@ keys
     # File of the keys that sign tokens, tickets and receipts: id and 32 bytes in hex a line.
     file = "var/keys"
 
+curve
+    # Our own CURVE key pair, the name of its public file (`doorbuster keys --curve`); the secret one lies beside it.
+    file = ""
+    # Folder of the public keys of nodes that may connect, or a file with a line for each: key, name.
+    nodes = ""
+    # Public key file of the broker, for a node that reaches it by tcp.
+    broker = ""
+    # Allow tcp without CURVE on loopback addresses; everywhere else tcp is always encrypted.
+    loopback_plain = no
+
 session
     # Life of an access token.
     # From 1s to 24h.

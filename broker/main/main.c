@@ -15,7 +15,8 @@ static const struct {
     { "serve", serve_command, "run the server until SIGTERM or SIGINT" },
     { "migrate", migrate_command, "bring the database to this version's tables; `status` shows" },
     { "config", config_command, "check or print the settings: config check|dump|sample" },
-    { "keys", keys_command, "make the file of keys that sign tokens and tickets" },
+    { "keys", keys_command,
+      "make the keys that sign tokens, and CURVE keys of nodes and operators" },
 };
 
 static int usage(FILE *to, int code) {

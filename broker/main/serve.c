@@ -186,12 +186,3 @@ int serve_command(int argc, char **argv) {
     sodium_memzero(&keys, sizeof keys);
     return code;
 }
-
-int keys_command(int argc, char **argv) {
-    static struct config config;
-    int code;
-    if (!read_options(argc, argv, &config, &code)) return code;
-    if (!keys_make(config.keys_file)) return complain("could not make the key file");
-    printf("%s\n", config.keys_file);
-    return 0;
-}

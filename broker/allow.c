@@ -1,0 +1,110 @@
+#include "broker/allow.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zmq.h>
+
+const struct curve *allow_key(const struct allow_list *self, const char *public_key) {
+    for (uint32_t i = 0; i < self->count; i++) {
+        if (strcmp(self->rows[i].public_key, public_key) == 0) return &self->rows[i];
+    }
+    return NULL;
+}
+
+const struct curve *allow_name(const struct allow_list *self, const char *name) {
+    for (uint32_t i = 0; i < self->count; i++) {
+        if (strcmp(self->rows[i].name, name) == 0) return &self->rows[i];
+    }
+    return NULL;
+}
+
+static bool add(struct allow_list *self, const struct curve *row, const char *path, char *error,
+                size_t size) {
+    const char *why = NULL;
+    if (self->count == ALLOW_MAX)
+        why = "too many keys";
+    else if (allow_key(self, row->public_key) != NULL || allow_name(self, row->name) != NULL)
+        why = "stands there twice";
+    if (why != NULL) {
+        snprintf(error, size, "%s: %s: %s", path, row->name, why);
+        return false;
+    }
+    self->rows[self->count++] = *row;
+    return true;
+}
+
+static bool passed_over(const char *name) {
+    size_t size = strlen(name);
+    return name[0] == '.' || (size > 7 && strcmp(name + size - 7, "_secret") == 0);
+}
+
+static bool read_folder(struct allow_list *self, const char *path, char *error, size_t size) {
+    bool good = true;
+    DIR *folder = opendir(path);
+    if (folder == NULL) {
+        snprintf(error, size, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char file[1024];
+        struct curve row;
+        if (passed_over(entry->d_name)) continue;
+        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        if (!curve_load_public(file, &row, error, size) || !add(self, &row, path, error, size))
+            good = false;
+    }
+    closedir(folder);
+    return good;
+}
+
+static bool read_line(struct allow_list *self, char *line, const char *path, uint32_t number,
+                      char *error, size_t size) {
+    struct curve row = { 0 };
+    uint8_t raw[32];
+    char *rest = NULL;
+    const char *key = strtok_r(line, " \t\r\n", &rest);
+    if (key == NULL || key[0] == '#') return true;
+    const char *name = strtok_r(NULL, " \t\r\n", &rest), *role = strtok_r(NULL, " \t\r\n", &rest);
+    if (role == NULL) role = "";
+    if (strlen(key) != CURVE_KEY_SIZE - 1 || zmq_z85_decode(raw, key) == NULL || name == NULL ||
+        !curve_name_valid(name, CURVE_NAME_SIZE - 1) || strlen(role) >= CURVE_ROLE_SIZE ||
+        curve_published(key)) {
+        snprintf(error, size,
+                 "%s:%u: must be a public key (not a published one), a name and a role", path,
+                 number);
+        return false;
+    }
+    snprintf(row.public_key, sizeof row.public_key, "%s", key);
+    snprintf(row.name, sizeof row.name, "%s", name);
+    snprintf(row.role, sizeof row.role, "%s", role);
+    return add(self, &row, path, error, size);
+}
+
+static bool read_file(struct allow_list *self, const char *path, char *error, size_t size) {
+    char line[512];
+    bool good = true;
+    uint32_t number = 0;
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        snprintf(error, size, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    while (fgets(line, sizeof line, file) != NULL)
+        if (!read_line(self, line, path, ++number, error, size)) good = false;
+    fclose(file);
+    return good;
+}
+
+bool allow_read(struct allow_list *self, const char *path, char *error, size_t error_size) {
+    struct stat status;
+    self->count = 0;
+    if (stat(path, &status) != 0) {
+        snprintf(error, error_size, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    return S_ISDIR(status.st_mode) ? read_folder(self, path, error, error_size)
+                                   : read_file(self, path, error, error_size);
+}

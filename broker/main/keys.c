@@ -1,0 +1,72 @@
+/* doorbuster keys: the file of keys that sign tokens, and CURVE key pairs of nodes and operators.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/curve.h"
+#include "broker/keys.h"
+#include "broker/main/commands.h"
+#include "config/config.h"
+
+static int complain(const char *what) {
+    fprintf(stderr, "doorbuster: %s\n", what);
+    return 1;
+}
+
+static int usage(FILE *to, int code) {
+    fputs(
+        "usage: doorbuster keys [--config FILE] [--set section.name=value]...\n"
+        "           makes the file that signs tokens, tickets and receipts, unless it is there\n"
+        "       doorbuster keys --curve NAME [--role ROLE] [--dir DIR]\n"
+        "           makes a CURVE key pair: DIR/NAME (public) and DIR/NAME_secret (mode 0600)\n\n"
+        "NAME is a node's name or an operator's; operators have the role viewer, operator or\n"
+        "admin.  The public file goes into the folder of allowed keys of those who shall let NAME\n"
+        "in (curve.nodes for nodes), the secret one stays with its holder.\n\n"
+        "example: doorbuster keys --curve edge-1 --dir keys/nodes\n",
+        to);
+    return code;
+}
+
+/* Takes `name VALUE` or `name=VALUE`; false when argv[*at] is something else. */
+static bool option(int argc, char **argv, int *at, const char *name, const char **value) {
+    size_t size = strlen(name);
+    if (strncmp(argv[*at], name, size) != 0) return false;
+    if (argv[*at][size] == '=') {
+        *value = argv[(*at)++] + size + 1;
+        return true;
+    }
+    if (argv[*at][size] != 0 || *at + 1 >= argc) return false;
+    *value = argv[*at + 1];
+    *at += 2;
+    return true;
+}
+
+static int make_pair(const char *name, const char *role, const char *dir) {
+    char error[1200];
+    if (!curve_make(dir, name, role, error, sizeof error)) return complain(error);
+    printf("%s/%s\n%s/%s_secret\n", dir, name, dir, name);
+    return 0;
+}
+
+int keys_command(int argc, char **argv) {
+    static struct config config;
+    struct config_options options = { 0 };
+    struct config_error error;
+    const char *name = NULL, *role = "", *dir = ".";
+    for (int at = 1; at < argc;) {
+        if (strcmp(argv[at], "--help") == 0) return usage(stdout, 0);
+        if (option(argc, argv, &at, "--curve", &name) || option(argc, argv, &at, "--role", &role) ||
+            option(argc, argv, &at, "--dir", &dir)) {
+            continue;
+        }
+        int taken = config_option(&options, argc, argv, &at);
+        if (taken < 0) return 2;
+        if (taken == 0) return usage(stderr, 2);
+    }
+    if (name != NULL) return make_pair(name, role, dir);
+    if (!config_load(&config, options.file, options.sets, options.sets_count, &error))
+        return complain(error.text);
+    if (!keys_make(config.keys_file)) return complain("could not make the key file");
+    printf("%s\n", config.keys_file);
+    return 0;
+}
