@@ -1,19 +1,29 @@
 /* The host: runs actors and ports in threads and moves messages between them.
  *
  * Within a thread a message is a copy in memory.  Between threads it is msgpack over a ZeroMQ
- * inproc PUSH/PULL pipeline, all messages of one loop turn in one frame.  Every mailbox is bounded:
+ * inproc PUSH/PULL pipeline, all messages of one loop turn in one frame.  Whatever has no seat here
+ * goes where the placement map says (broker/placement.h), by a link.  Every mailbox is bounded:
  * a request from the edge (bridge, HTTP, door) that finds it full is answered `overloaded`; answers
- * and consequences always get in, their number is bounded by the requests admitted. */
+ * and consequences always get in, their number is bounded by the requests admitted.
+ *
+ * A seat of a shard that the map places on another node is asleep: its state is empty, a request
+ * that arrives there is answered `recovering`, anything else is dropped and counted.  When the map
+ * places the shard here the actor starts anew: init, then `started`. */
 #ifndef HOST_H
 #define HOST_H
 
+#include "broker/links.h"
+#include "broker/placement.h"
 #include "broker/port.h"
 
-enum { HOST_THREADS_MAX = 8 };
+/* Edge, shop, and the threads that the shards are dealt to. */
+enum { HOST_SHARD_THREADS_MAX = 16, HOST_THREADS_MAX = HOST_SHARD_THREADS_MAX + 2 };
 
-/* One address and the thread that serves it; exactly one of actor and port is set. */
+/* A seat: one address, for a sharded address in one shard, and the thread that serves it; exactly
+ * one of actor and port is set. */
 struct host_place {
     enum address address;
+    uint8_t shard; /* 0 for an address that is not sharded. */
     uint32_t thread;
     const struct actor_type *actor;
     const struct port_type *port;
@@ -22,12 +32,17 @@ struct host_place {
 struct host_setup {
     const struct config *config;
     const struct seal_keys *keys;
-    struct actor_setup actor; /* Copied for each actor, with a seed of its own. */
+    struct actor_setup actor; /* Copied for each actor, with its shard and a seed of its own. */
     const struct host_place *places;
     uint32_t place_count;
     struct worker_lease lease; /* Renewed every `renew_every` ns while PORT_pg_shop is here; its */
     int64_t lease_life;        /* text must outlive the host.  0 = no lease. */
     int64_t renew_every;
+
+    /* Several nodes.  NULL: everything is in this process, and every shard here is awake. */
+    struct placement *placement; /* Borrowed; outlives the host. */
+    const struct links_type *links;
+    void *links_context;
 };
 
 struct host;

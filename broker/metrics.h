@@ -19,7 +19,7 @@
 
 enum {
     METRICS_FAMILIES_MAX = 256,
-    METRICS_SERIES_MAX = 1024,    /* Counters and gauges. */
+    METRICS_SERIES_MAX = 2048,    /* Counters and gauges; some for each shard. */
     METRICS_HISTOGRAMS_MAX = 128, /* Histogram series. */
     METRICS_LABELS_SIZE = 160,    /* The labels of one series as text, with the NUL. */
 };

@@ -20,6 +20,8 @@ struct port_setup {
     const struct seal_keys *keys;
     enum address self; /* One type may serve two addresses (pg_shard, pg_shop). */
     uint8_t shard;
+    uint16_t node;    /* This one. */
+    const char *name; /* For logs and /readyz, tells shards apart; NULL = the address's. */
 };
 
 struct port_type {

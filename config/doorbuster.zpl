@@ -55,7 +55,7 @@ pg
     answer_timeout = 30s
 
 redis
-    # Unix socket or host:port of Redis.
+    # Unix socket or host:port of Redis; of several, separated by blanks, shard k uses the k-th, and so on around.
     address = "/run/redis/redis.sock"
     # ACL user in Redis; empty is the default user.
     user = ""
@@ -64,6 +64,11 @@ redis
     # Time for an answer of Redis, after which it counts as away.
     # From 10ms to 1m.
     timeout = 2s
+
+shards
+    # Shards that lots are spread over, the same number on every node; it can only grow.
+    # From 1 to 64.
+    count = 1
 
 keys
     # File of the keys that sign tokens, tickets and receipts: id and 32 bytes in hex a line.
@@ -185,6 +190,9 @@ host
     # Messages an actor handles at once.
     # From 1 to 4096.
     batch_max = 256
+    # Threads of this process that its shards are dealt to in turn.
+    # From 1 to 16.
+    shard_threads = 1
     # Time that messages on their way are given when the process ends.
     # From 0 to 1s.
     linger = 500ms

@@ -139,6 +139,21 @@ static bool check_orders(const struct config *self, struct config_error *error) 
     return true;
 }
 
+static bool check_list(const struct config *self, int number, const char *what,
+                       struct config_error *error) {
+    const char *text = (const char *)self + config_keys[number].offset;
+    if (text[strspn(text, " ")] != '\0') return true;
+    return config_refuse(error, "%s%s: must name %s", place_of(self, number).text,
+                         config_keys[number].name, what);
+}
+
+static bool check_lists(const struct config *self, struct config_error *error) {
+#define LISTED(member, what)                                                                       \
+    if (!check_list(self, CONFIG_KEY_##member, what, error)) return false;
+#include "config/config.def"
+    return true;
+}
+
 void config_defaults(struct config *self) {
     struct config_error error;
     memset(self, 0, sizeof *self);
@@ -162,5 +177,5 @@ bool config_load(struct config *self, const char *file, const char *const *sets,
     if (!take_environment(self, error)) return false;
     for (size_t i = 0; i < sets_count; i++)
         if (!take_set(self, sets[i], error)) return false;
-    return check_orders(self, error);
+    return check_orders(self, error) && check_lists(self, error);
 }

@@ -169,6 +169,7 @@ static void pass_on(struct port *self, struct client *client, const struct messa
         struct message asked = *message;
         asked.head = (struct head){ .type = message->head.type,
                                     .origin = PORT_door,
+                                    .node = out->node,
                                     .request = (uint64_t)client->generation << 32 |
                                                (uint64_t)(client - self->clients),
                                     .trace = (uint64_t)now ^ ++self->traces << 48 };

@@ -13,47 +13,51 @@
 #include "broker/keys.h"
 #include "broker/log.h"
 #include "broker/main/commands.h"
+#include "broker/main/spread.h"
 #include "config/config.h"
 
-enum { THREAD_edge, THREAD_shard, THREAD_shop };
 enum { LEASE_MINUTES = 60 };
-
-/* The default spread: a hop between threads costs a wake-up, so a purchase makes two of them. */
-static const struct host_place places[] = {
-    { ACTOR_bridge, THREAD_edge, &bridge_type, NULL },
-    { PORT_http, THREAD_edge, NULL, &http_port },
-    { ACTOR_inventory, THREAD_shard, &inventory_type, NULL },
-    { ACTOR_order, THREAD_shard, &order_type, NULL },
-    { ACTOR_timer, THREAD_shard, &timer_type, NULL },
-    { PORT_redis, THREAD_shard, NULL, &redis_port },
-    { PORT_pg_shard, THREAD_shard, NULL, &pg_port },
-    { ACTOR_session, THREAD_shop, &session_type, NULL },
-    { ACTOR_catalogue, THREAD_shop, &catalogue_type, NULL },
-    { ACTOR_payment, THREAD_shop, &payment_type, NULL },
-    { ACTOR_notifier, THREAD_shop, &notifier_type, NULL },
-    { PORT_pg_shop, THREAD_shop, NULL, &pg_port },
-    { PORT_hash, THREAD_shop, NULL, &hash_port },
-    { PORT_pay, THREAD_shop, NULL, &pay_port },
-    { PORT_mail, THREAD_shop, NULL, &mail_port },
-    { PORT_door, THREAD_shop, NULL, &door_port },
-};
 
 static int complain(const char *what) {
     fprintf(stderr, "doorbuster: %s\n", what);
     return 1;
 }
 
-static bool read_options(int argc, char **argv, struct config *config, int *code) {
+/* Options of serve alone; they stay argv's. */
+struct words {
+    const char *actors, *shards;
+};
+
+/* `--name VALUE` or `--name=VALUE` at *at: moves behind it. */
+static bool take_word(int argc, char **argv, int *at, const char *name, const char **value) {
+    size_t size = strlen(name);
+    if (strncmp(argv[*at], name, size) != 0) return false;
+    if (argv[*at][size] == '=') {
+        *value = argv[*at] + size + 1;
+        *at += 1;
+        return true;
+    }
+    if (argv[*at][size] != 0 || *at + 1 >= argc) return false;
+    *value = argv[*at + 1];
+    *at += 2;
+    return true;
+}
+
+static bool read_options(int argc, char **argv, struct config *config, struct words *words,
+                         int *code) {
     struct config_options options = { 0 };
     struct config_error error;
     *code = 2;
     for (int at = 1; at < argc;) {
         int taken = config_option(&options, argc, argv, &at);
         if (taken < 0) return false;
-        if (taken == 0) {
-            fprintf(stderr, "doorbuster: `%s` is not an option of this command\n", argv[at]);
-            return false;
+        if (taken > 0) continue;
+        if (take_word(argc, argv, &at, "--actors", &words->actors) ||
+            take_word(argc, argv, &at, "--shards", &words->shards)) {
+            continue;
         }
+        fprintf(stderr, "doorbuster: `%s` is not an option of this command\n", argv[at]);
+        return false;
     }
     *code = 1;
     if (config_load(config, options.file, options.sets, options.sets_count, &error)) return true;
@@ -61,10 +65,32 @@ static bool read_options(int argc, char **argv, struct config *config, int *code
     return false;
 }
 
+static bool read_spread(const struct words *words, uint32_t shards, struct spread *spread) {
+    struct text wrong;
+    *spread = spread_all(shards);
+    if (words->actors != NULL && !spread_read_actors(spread, words->actors, &wrong)) {
+        fprintf(stderr,
+                "doorbuster: --actors: `%.*s` is none of edge, shard, shop, all and the"
+                " names of actors\n",
+                (int)wrong.size, wrong.at);
+        return false;
+    }
+    if (words->shards != NULL && !spread_read_shards(spread, words->shards, shards)) {
+        fprintf(stderr,
+                "doorbuster: --shards: must be a list such as 0-3,5 of shards below"
+                " shards.count (%u)\n",
+                shards);
+        return false;
+    }
+    return true;
+}
+
 static struct actor_setup actor_values(const struct config *c, const struct seal_keys *keys,
                                        uint32_t worker) {
     return (struct actor_setup){
         .worker = worker,
+        .shards = (uint8_t)c->shards_count,
+        .node = (uint16_t)(worker + 1),
         .keys = keys,
         .hold = c->http_hold,
         .inflight_max = (uint32_t)c->http_inflight_max,
@@ -105,7 +131,7 @@ static bool lease_worker(const struct config *config, const struct seal_keys *ke
                                     .holder = text_of(holder),
                                     .now = clock_now(),
                                     .until = clock_now() + LEASE_MINUTES * 60 * second };
-    struct port_setup setup = { config, keys, PORT_pg_shop, 0 };
+    struct port_setup setup = { .config = config, .keys = keys, .self = PORT_pg_shop };
     if (!host_call(&pg_port, &setup, MSG_worker_lease, lease, MSG_worker_leased, &leased,
                    30 * second, &problem)) {
         log_error("serve", "no worker id", LOG_TEXT("problem", problem_name(problem)), LOG_END);
@@ -136,14 +162,17 @@ static void start_log(const struct config *config) {
     log_setup(level, format, (uint32_t)config->log_rate, STDERR_FILENO);
 }
 
-static int run(const struct config *config, const struct seal_keys *keys, const sigset_t *signals) {
+static int run(const struct config *config, const struct seal_keys *keys,
+               const struct spread *spread, const sigset_t *signals) {
+    static struct host_place places[SPREAD_PLACES_MAX];
     struct worker_lease lease;
     if (!lease_worker(config, keys, &lease)) return 1;
     struct host_setup setup = { .config = config,
                                 .keys = keys,
                                 .actor = actor_values(config, keys, (uint32_t)lease.worker),
                                 .places = places,
-                                .place_count = sizeof places / sizeof places[0],
+                                .place_count = spread_places(
+                                    spread, (uint32_t)config->host_shard_threads, places),
                                 .lease = lease,
                                 .lease_life = LEASE_MINUTES * 60 * second,
                                 .renew_every = LEASE_MINUTES * 10 * second };
@@ -165,10 +194,13 @@ static int run(const struct config *config, const struct seal_keys *keys, const 
 int serve_command(int argc, char **argv) {
     static struct config config;
     static struct seal_keys keys;
+    struct words words = { 0 };
+    struct spread spread;
     char error[300];
     int code;
     sigset_t signals;
-    if (!read_options(argc, argv, &config, &code)) return code;
+    if (!read_options(argc, argv, &config, &words, &code)) return code;
+    if (!read_spread(&words, (uint32_t)config.shards_count, &spread)) return 2;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
@@ -182,7 +214,7 @@ int serve_command(int argc, char **argv) {
         return 1;
     }
     if (!keys_load(config.keys_file, &keys, error, sizeof error)) return complain(error);
-    code = run(&config, &keys, &signals);
+    code = run(&config, &keys, &spread, &signals);
     sodium_memzero(&keys, sizeof keys);
     return code;
 }

@@ -43,7 +43,7 @@ struct port {
 static struct port *pg_open(const struct port_setup *setup) {
     struct port *self = calloc(1, sizeof *self);
     if (self == NULL) abort();
-    self->name = address_name(setup->self);
+    self->name = setup->name != NULL ? setup->name : address_name(setup->self);
     self->link = link_open(setup->config->pg_dsn, self->name, setup->config->pg_connect_timeout);
     self->silence_max = setup->config->pg_answer_timeout;
     batch_init(&self->queue);

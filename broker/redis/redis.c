@@ -468,11 +468,30 @@ static bool read_address(struct port *self, const char *address) {
     return true;
 }
 
+/* Shard k has the k-th address of the list, and so on around. */
+static struct text address_of(const char *list, uint32_t shard) {
+    uint32_t count = 0, wanted = 0;
+    for (int round = 0; round < 2; round++) {
+        const char *at = list + strspn(list, " ");
+        for (uint32_t i = 0; *at != 0; i++, at += strspn(at, " ")) {
+            size_t size = strcspn(at, " ");
+            if (round == 1 && i == wanted) return (struct text){ at, (uint32_t)size };
+            at += size;
+            count = i + 1;
+        }
+        if (count > 0) wanted = shard % count;
+    }
+    return (struct text){ "", 0 };
+}
+
 static bool configure(struct port *self, const struct config *config) {
     struct config_error error;
-    if (!read_address(self, config->redis_address)) {
+    struct text address = address_of(config->redis_address, self->state.shard);
+    char one[CONFIG_TEXT_SIZE];
+    snprintf(one, sizeof one, "%.*s", (int)address.size, address.at);
+    if (!read_address(self, one)) {
         log_error("redis", "redis.address is neither a path nor host:port",
-                  LOG_TEXT("address", config->redis_address), LOG_END);
+                  LOG_TEXT("address", one), LOG_END);
         return false;
     }
     snprintf(self->user, sizeof self->user, "%s", config->redis_user);

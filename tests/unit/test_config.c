@@ -351,6 +351,8 @@ static void keys_that_depend_on_each_other(void **state) {
                                            "than session.refresh_life (5m): ");
     refused_text("inventory\n    hint_every = 1s\n",
                  ":2: inventory.hint_every (1s) must not be greater than inventory.hint_life");
+    refused_set("redis.address=  ", "--set: redis.address: must name an address");
+    assert_true(load_set("redis.address=/a/redis.sock [::1]:6379"));
     const char *sets[] = { "http.rate_user=30", "http.rate_user_burst=30" };
     assert_true(config_load(&config, NULL, sets, 2, &error));
 }

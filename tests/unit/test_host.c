@@ -102,8 +102,8 @@ static const struct actor_type answerer_type = {
 };
 
 static struct host *open_host(struct config *config, uint32_t other_thread) {
-    struct host_place places[] = { { ACTOR_bridge, 0, &asker_type, NULL },
-                                   { ACTOR_order, other_thread, &answerer_type, NULL } };
+    struct host_place places[] = { { ACTOR_bridge, 0, 0, &asker_type, NULL },
+                                   { ACTOR_order, 0, other_thread, &answerer_type, NULL } };
     struct host_setup setup = { .config = config, .places = places, .place_count = 2 };
     memset(&seen, 0, sizeof seen);
     metrics_reset();

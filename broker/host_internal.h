@@ -1,0 +1,122 @@
+/* What the files of the host share and nobody else includes.
+ *
+ *   host.c         life: seats are made, threads start, everything ends
+ *   host_thread.c  the loop of a thread: receive, one turn over its seats, send, wait
+ *   host_seat.c    one seat: its mailbox and its turn; asleep and awake
+ *   host_route.c   where a message goes: a mailbox, another thread, another node, back as refusal
+ */
+#ifndef HOST_INTERNAL_H
+#define HOST_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "broker/batch.h"
+#include "broker/frame.h"
+#include "broker/host.h"
+#include "broker/metrics.h"
+
+enum { HOST_MS = 1000000, SEAT_NAME_SIZE = 24 };
+
+enum seat_phase {
+    SEAT_up,
+    SEAT_asleep /* The actor of a shard that another node has, or nobody. */
+};
+
+/* An address served by a thread, of a sharded one the part of one shard. */
+struct seat {
+    enum address address;
+    uint8_t shard;
+    uint32_t thread;
+    char name[SEAT_NAME_SIZE]; /* "order", or "order-3" where there are several shards. */
+    const struct actor_type *actor;
+    void *state;
+    struct actor_setup setup; /* Of the actor; with a new seed at each start. */
+    const struct port_type *type;
+    struct port *port;
+    struct batch waiting; /* What arrived; becomes `working` when that is done. */
+    struct batch working;
+    uint32_t cursor; /* Next message of working. */
+    int64_t next_tick;
+    _Atomic(enum seat_phase) phase; /* Changed by its thread, read by all. */
+    atomic_bool stopped;            /* Was told to stop and has nothing left. */
+    struct metric_counter *handled;
+    struct metric_gauge *depth;
+};
+
+struct thread {
+    struct host *host;
+    uint32_t index;
+    pthread_t id;
+    bool started, told_stop;
+    struct seat **seats; /* Served here, in the order of addresses. */
+    uint32_t seat_count;
+    struct seat *waiter; /* The port that waits for all, or NULL. */
+    struct seat *lessee; /* PORT_pg_shop, when it is here. */
+    void *pull;
+    void *push[HOST_THREADS_MAX];
+    struct frame outgoing[HOST_THREADS_MAX];
+    struct links *links;
+    struct placement_map map; /* As of map_version. */
+    uint64_t map_version;
+    struct batch out;   /* What the handler of this moment sends. */
+    struct batch inbox; /* What one frame brought. */
+    int64_t now, next_renewal;
+    int64_t mono; /* When `now` was read. */
+};
+
+struct host {
+    const struct config *config;
+    void *zmq;
+    uint16_t node;
+    struct thread threads[HOST_THREADS_MAX];
+    uint32_t thread_count;
+    struct seat *seats;
+    uint32_t seat_count;
+    struct seat *at[ADDRESS_COUNT][SHARDS_MAX]; /* Not sharded: shard 0.  NULL = not here. */
+    struct placement *placement;
+    const struct links_type *links;
+    uint32_t mailbox_max, batch_max;
+    struct worker_lease lease;
+    int64_t lease_life, renew_every;
+    atomic_bool stopping, ending;
+    struct metric_counter *refused, *stray, *sleeping_refused, *sleeping_dropped;
+    struct metric_counter *link_refused, *link_lost;
+};
+
+/* ---- host_seat.c ---- */
+
+static inline uint32_t seat_backlog(const struct seat *self) {
+    return self->waiting.count + self->working.count - self->cursor;
+}
+static inline enum seat_phase seat_phase(const struct seat *self) {
+    return atomic_load_explicit(&self->phase, memory_order_relaxed);
+}
+
+/* Seats that the map may place on another node, and that are asleep then. */
+bool seat_may_sleep(const struct seat *self);
+/* An empty state, `started` in the mailbox. */
+void seat_start(struct seat *self);
+/* State and mailbox are dropped. */
+void seat_sleep(struct thread *thread, struct seat *self);
+/* A message without a body from the host: started, stop. */
+void seat_tell(struct thread *thread, struct seat *self, enum message_id id);
+/* Handles what waits, at most a batch; true when there is more to do at once. */
+bool seat_turn(struct thread *thread, struct seat *self);
+
+/* ---- host_thread.c ---- */
+
+/* For pthread_create; takes a struct thread. */
+void *thread_main(void *argument);
+
+/* ---- host_route.c ---- */
+
+/* From a seat of this thread to wherever it goes. */
+void route(struct thread *thread, const struct message *message);
+/* Came from another thread or node: to a seat of this process, never out again. */
+void route_arrived(struct thread *thread, const struct message *message);
+/* What is answered when a message cannot be delivered; false when nobody waits for an answer that
+ * says so, then it was not sent. */
+bool route_refuse(struct thread *thread, const struct head *head, enum problem problem);
+
+#endif

@@ -1,0 +1,203 @@
+#include <assert.h>
+#include <poll.h>
+#include <time.h>
+#include <zmq.h>
+
+#include "broker/clock.h"
+#include "broker/host_internal.h"
+#include "broker/log.h"
+
+enum { FDS_MAX = 512, MS = HOST_MS };
+
+/* ---- Links between threads ---- */
+
+static void send_frames(struct thread *thread) {
+    for (uint32_t i = 0; i < thread->host->thread_count; i++) {
+        struct frame *frame = &thread->outgoing[i];
+        if (frame->count == 0) continue;
+        if (zmq_send(thread->push[i], frame->bytes, frame->size, ZMQ_DONTWAIT) < 0) {
+            continue; /* Full: it stays and grows until the other side has read. */
+        }
+        frame->size = 0;
+        frame->count = 0;
+    }
+}
+
+static void take_inbox(struct thread *thread) {
+    for (uint32_t i = 0; i < thread->inbox.count; i++)
+        route_arrived(thread, &thread->inbox.items[i]);
+    batch_reset(&thread->inbox);
+}
+
+static bool receive_frames(struct thread *thread) {
+    bool any = false;
+    zmq_msg_t frame;
+    zmq_msg_init(&frame);
+    while (zmq_msg_recv(&frame, thread->pull, ZMQ_DONTWAIT) >= 0) {
+        any = true;
+        if (!frame_read(zmq_msg_data(&frame), zmq_msg_size(&frame), &thread->inbox)) {
+            log_error("host", "frame is malformed", LOG_END);
+            assert(0 && "frames inside a process are our own");
+        }
+        take_inbox(thread);
+    }
+    zmq_msg_close(&frame);
+    return any;
+}
+
+/* ---- Other nodes ---- */
+
+static bool receive_links(struct thread *thread) {
+    if (thread->links == NULL) return false;
+    bool any = thread->host->links->receive(thread->links, thread->now, &thread->inbox);
+    take_inbox(thread);
+    return any;
+}
+
+/* A new map: shards come here or go. */
+static void follow_map(struct thread *thread) {
+    struct host *host = thread->host;
+    if (host->placement == NULL) return;
+    if (!placement_read(host->placement, &thread->map_version, &thread->map)) return;
+    if (thread->links != NULL) host->links->follow(thread->links, &thread->map);
+    for (uint32_t i = 0; i < thread->seat_count; i++) {
+        struct seat *seat = thread->seats[i];
+        if (!seat_may_sleep(seat)) continue;
+        struct placement_seat to = placement_map_seat(&thread->map, seat->address, seat->shard);
+        bool ours = to.node != NODE_NONE && to.node == host->node;
+        if (ours == (seat_phase(seat) != SEAT_asleep)) continue;
+        log_info("host", "placed by the map", LOG_TEXT("seat", seat->name), LOG_BOOL("awake", ours),
+                 LOG_I64("map", (int64_t)thread->map.number), LOG_END);
+        if (!ours) {
+            seat_sleep(thread, seat);
+        } else if (!thread->told_stop) {
+            seat_start(seat);
+            seat_tell(thread, seat, MSG_started);
+        }
+    }
+}
+
+/* ---- Turns ---- */
+
+/* One turn over all seats; true when there is more to do at once. */
+static bool turn(struct thread *thread) {
+    bool more = false;
+    for (uint32_t i = 0; i < thread->seat_count; i++) {
+        if (seat_turn(thread, thread->seats[i])) more = true;
+    }
+    return more;
+}
+
+/* Messages sent in a turn to seats already served in it. */
+static bool anything_waiting(const struct thread *thread) {
+    for (uint32_t i = 0; i < thread->seat_count; i++) {
+        const struct seat *seat = thread->seats[i];
+        if (seat_backlog(seat) == 0) continue;
+        if (seat->actor != NULL || seat->type->ready(seat->port)) return true;
+    }
+    return false;
+}
+
+/* ---- Waiting ---- */
+
+/* Until the seat wants its turn; -1 = not by itself. */
+static int64_t seat_timeout(const struct thread *thread, const struct seat *seat) {
+    if (seat->actor == NULL) return seat->type->timeout(seat->port, thread->now);
+    if (seat->actor->tick_every == 0 || seat_phase(seat) == SEAT_asleep) return -1;
+    int64_t next = seat->next_tick - thread->now;
+    return next > 0 ? next : 0;
+}
+
+static int64_t until_next(struct thread *thread) {
+    int64_t wait = 100 * MS; /* The end of the process is noticed this late at most. */
+    for (uint32_t i = 0; i < thread->seat_count; i++) {
+        int64_t next = seat_timeout(thread, thread->seats[i]);
+        if (next >= 0 && next < wait) wait = next;
+    }
+    if (thread->links != NULL) {
+        int64_t next = thread->host->links->timeout(thread->links, thread->now);
+        if (next >= 0 && next < wait) wait = next;
+    }
+    for (uint32_t i = 0; i < thread->host->thread_count; i++) {
+        if (thread->outgoing[i].count > 0 && wait > MS) wait = MS;
+    }
+    return wait;
+}
+
+/* ZMQ_FD is edge-triggered: it may stay silent while ZMQ_EVENTS says there is something. */
+static bool link_readable(struct thread *thread) {
+    int events = 0;
+    size_t size = sizeof events;
+    zmq_getsockopt(thread->pull, ZMQ_EVENTS, &events, &size);
+    return (events & ZMQ_POLLIN) != 0;
+}
+
+static void wait_for(struct thread *thread, int64_t wait) {
+    struct pollfd fds[FDS_MAX];
+    uint32_t count = 1;
+    size_t size = sizeof fds[0].fd;
+    fds[0].events = POLLIN;
+    zmq_getsockopt(thread->pull, ZMQ_FD, &fds[0].fd, &size);
+    if (link_readable(thread)) return;
+    if (thread->links != NULL) {
+        count += thread->host->links->poll(thread->links, fds + count, FDS_MAX - count);
+    }
+    for (uint32_t i = 0; i < thread->seat_count; i++) {
+        struct seat *seat = thread->seats[i];
+        if (seat->port == NULL || seat == thread->waiter) continue;
+        count += seat->type->poll(seat->port, fds + count, FDS_MAX - count);
+    }
+    if (thread->waiter != NULL) {
+        thread->waiter->type->wait(thread->waiter->port, fds, count, wait);
+    } else {
+        struct timespec limit = { wait / 1000000000, wait % 1000000000 };
+        ppoll(fds, count, &limit, NULL);
+    }
+}
+
+/* ---- The loop ---- */
+
+static void tell_all(struct thread *thread, enum message_id id) {
+    for (uint32_t i = 0; i < thread->seat_count; i++) {
+        struct seat *seat = thread->seats[i];
+        if (id == MSG_started && seat->actor == NULL) continue;
+        if (seat_phase(seat) != SEAT_asleep) seat_tell(thread, seat, id);
+    }
+}
+
+/* Whoever serves PORT_pg_shop keeps the process's worker id leased; the answer goes to nobody. */
+static void renew_lease(struct thread *thread) {
+    struct host *host = thread->host;
+    struct seat *seat = thread->lessee;
+    if (seat == NULL || host->renew_every == 0 || thread->now < thread->next_renewal) return;
+    thread->next_renewal = thread->now + host->renew_every;
+    host->lease.now = thread->now;
+    host->lease.until = thread->now + host->lease_life;
+    struct message message = { { .type = MSG_worker_lease, .to = PORT_pg_shop }, &host->lease };
+    batch_append(&seat->waiting, &message);
+}
+
+void *thread_main(void *argument) {
+    struct thread *thread = argument;
+    thread->now = clock_now();
+    thread->mono = clock_mono();
+    tell_all(thread, MSG_started);
+    while (!atomic_load_explicit(&thread->host->ending, memory_order_relaxed)) {
+        int64_t mono = clock_mono();
+        thread->now = clock_onward(thread->now, clock_now(), mono - thread->mono);
+        thread->mono = mono;
+        if (!thread->told_stop && atomic_load(&thread->host->stopping)) {
+            thread->told_stop = true;
+            tell_all(thread, MSG_stop);
+        }
+        follow_map(thread);
+        renew_lease(thread);
+        bool more = receive_frames(thread);
+        if (receive_links(thread)) more = true;
+        if (turn(thread)) more = true;
+        send_frames(thread);
+        if (thread->links != NULL) thread->host->links->flush(thread->links, thread->now);
+        if (!more && !anything_waiting(thread)) wait_for(thread, until_next(thread));
+    }
+    return NULL;
+}
