@@ -20,10 +20,15 @@ static void add_head(struct textbuf *request, const char *authority, const char 
     }
 }
 
-void api_get(struct textbuf *request, const char *authority, const char *token, const char *path) {
+void api_get(struct textbuf *request, const char *authority, const char *token, const char *path,
+             const char *etag) {
     add_text(request, "GET ");
     add_text(request, path);
     add_head(request, authority, token);
+    if (etag != NULL) {
+        add_text(request, "\r\nIf-None-Match: ");
+        add_text(request, etag);
+    }
     add_text(request, "\r\n\r\n");
 }
 

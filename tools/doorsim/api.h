@@ -10,8 +10,9 @@
 
 enum { API_TICKET_MAX = 500, API_URL_MAX = 512 };
 
-/* `authority` is the Host; `token` may be NULL. */
-void api_get(struct textbuf *request, const char *authority, const char *token, const char *path);
+/* `authority` is the Host; `token` and `etag` (for If-None-Match) may be NULL. */
+void api_get(struct textbuf *request, const char *authority, const char *token, const char *path,
+             const char *etag);
 void api_post(struct textbuf *request, const char *authority, const char *token, const char *path,
               const char *body, size_t body_length);
 

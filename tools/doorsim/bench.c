@@ -102,8 +102,8 @@ static bool plan_of(struct bench *self, enum figure figure, struct load_plan *pl
 }
 
 static uint64_t meant(enum figure figure, const struct load_result *result) {
-    if (figure == FIGURE_buy) return result->created;
-    return figure == FIGURE_sold_out ? result->sold_out : result->ok;
+    if (figure == FIGURE_buy) return result->count[TALLY_created];
+    return figure == FIGURE_sold_out ? result->count[TALLY_sold_out] : result->count[TALLY_ok];
 }
 
 static bool run_round(struct bench *self, enum figure figure) {

@@ -34,7 +34,7 @@ static void write_call(struct http_call *call, struct textbuf *request) {
         (void)snprintf(
             path, sizeof path, "/v1/orders/%" PRId64 "%s%s", self->order,
             self->receipt == NULL ? "" : "?receipt=", self->receipt == NULL ? "" : self->receipt);
-        api_get(request, authority, token, path);
+        api_get(request, authority, token, path, NULL);
         break;
     case HISTORY_cancel:
         (void)snprintf(path, sizeof path, "/v1/orders/%" PRId64 "/cancel", self->order);

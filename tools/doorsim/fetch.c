@@ -13,7 +13,7 @@ struct fetch {
 
 static void write_call(struct http_call *call, struct textbuf *request) {
     const struct fetch *self = (const struct fetch *)call;
-    api_get(request, self->authority, NULL, self->path);
+    api_get(request, self->authority, NULL, self->path, NULL);
 }
 
 static void on_done(struct http_call *call, enum http_outcome outcome,

@@ -53,8 +53,12 @@ struct http_client {
     int64_t next_sweep;
     unsigned connection_count;
     unsigned pending;
+    uint32_t source_first;
+    unsigned source_count;
     struct connection *connections;
     struct connection *idle;
+    struct connection **idle_last;
+    bool in_turns;
     struct connection *closed;
     struct http_call *first;
     struct http_call **last;
@@ -98,18 +102,34 @@ static void push_free(struct connection **stack, struct connection *connection) 
     *stack = connection;
 }
 
-static void remove_free(struct connection **stack, const struct connection *connection) {
-    while (*stack != NULL && *stack != connection) {
-        stack = &(*stack)->next_free;
+static void push_idle(struct http_client *client, struct connection *connection) {
+    connection->state = CONNECTION_idle;
+    if (client->idle == NULL) client->idle_last = &connection->next_free;
+    if (client->idle == NULL || !client->in_turns) {
+        push_free(&client->idle, connection);
+        return;
     }
-    if (*stack != NULL) *stack = connection->next_free;
+    connection->next_free = NULL;
+    *client->idle_last = connection;
+    client->idle_last = &connection->next_free;
+}
+
+static void remove_idle(struct http_client *client, const struct connection *connection) {
+    struct connection **at = &client->idle, *before = NULL;
+    while (*at != NULL && *at != connection) {
+        before = *at;
+        at = &(*at)->next_free;
+    }
+    if (*at == NULL) return;
+    *at = connection->next_free;
+    if (*at == NULL) client->idle_last = before != NULL ? &before->next_free : &client->idle;
 }
 
 /* Closes the socket; the call, if any, is finished with `outcome`. */
 static void drop(struct connection *connection, enum http_outcome outcome) {
     struct http_client *client = connection->client;
-    if (connection->state == CONNECTION_idle) remove_free(&client->idle, connection);
-    close(connection->fd);
+    if (connection->state == CONNECTION_idle) remove_idle(client, connection);
+    if (connection->fd >= 0) close(connection->fd);
     connection->fd = -1;
     connection->state = CONNECTION_closed;
     connection->rest_until = 0;
@@ -142,12 +162,32 @@ static void begin_request(struct connection *connection) {
     if (!push_request(connection)) drop(connection, HTTP_lost);
 }
 
+static void on_connected(struct connection *connection) {
+    if (connection->call != NULL)
+        begin_request(connection);
+    else
+        push_idle(connection->client, connection);
+}
+
+/* Binds to the connection's own source address.  The port is chosen when connecting: it only has to
+ * be free towards this server. */
+static bool bind_source(const struct connection *connection) {
+    const struct http_client *client = connection->client;
+    if (client->source_count == 0 || client->address.ss_family != AF_INET) return true;
+    uint32_t index = (uint32_t)(connection - client->connections) % client->source_count;
+    struct sockaddr_in source = { .sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(client->source_first + index) };
+    int one = 1;
+    setsockopt(connection->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    return bind(connection->fd, (const struct sockaddr *)&source, sizeof source) == 0;
+}
+
 static void begin_connect(struct connection *connection) {
     struct http_client *client = connection->client;
     connection->state = CONNECTION_connecting;
     connection->fd =
         socket(client->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (connection->fd < 0) {
+    if (connection->fd < 0 || !bind_source(connection)) {
         drop(connection, HTTP_unsent);
         return;
     }
@@ -162,7 +202,7 @@ static void begin_connect(struct connection *connection) {
         drop(connection, HTTP_unsent);
         return;
     }
-    if (failed == 0) begin_request(connection);
+    if (failed == 0) on_connected(connection);
 }
 
 static struct http_call *pop_call(struct http_client *client) {
@@ -216,8 +256,7 @@ static void on_answer(struct connection *connection) {
         connection->rest_until = 0;
         push_free(&client->closed, connection);
     } else {
-        connection->state = CONNECTION_idle;
-        push_free(&connection->client->idle, connection);
+        push_idle(connection->client, connection);
     }
     finish(connection, HTTP_answered);
 }
@@ -267,7 +306,7 @@ static void on_event(struct http_loop *loop, struct connection *connection, uint
             drop(connection, HTTP_unsent);
             return;
         }
-        begin_request(connection);
+        on_connected(connection);
     } else if ((events & EPOLLOUT) != 0 && connection->state == CONNECTION_busy) {
         if (!push_request(connection)) {
             drop(connection, HTTP_lost);
@@ -284,20 +323,22 @@ static void sweep(struct http_client *client, int64_t now) {
     client->next_sweep = now + SWEEP_NS;
     for (unsigned i = 0; i < client->connection_count; i++) {
         struct connection *connection = &client->connections[i];
-        if (connection->call == NULL || connection->deadline > now) continue;
+        bool waits = connection->call != NULL || connection->state == CONNECTION_connecting;
+        if (!waits || connection->deadline > now) continue;
         drop(connection, connection->state == CONNECTION_connecting ? HTTP_unsent : HTTP_timeout);
     }
 }
 
-/* Milliseconds to wait, rounded up so that a turn does not spin on the last fraction. */
-static int wait_ms(const struct http_loop *self, int64_t now, int64_t until_ns) {
+/* How long to wait: until something may have to be looked at that is no event. */
+static struct timespec wait_ns(const struct http_loop *self, int64_t now, int64_t until_ns) {
     int64_t wait = until_ns - now;
     for (const struct http_client *client = self->clients; client != NULL; client = client->next) {
         int64_t most = client->first != NULL ? TIMEFMT_NS_PER_MS : SWEEP_NS;
         if (client->pending > 0 && wait > most) wait = most;
     }
-    if (wait <= 0) return 0;
-    return (int)((wait + TIMEFMT_NS_PER_MS - 1) / TIMEFMT_NS_PER_MS);
+    if (wait < 0) wait = 0;
+    if (wait > TIMEFMT_NS_PER_S) wait = TIMEFMT_NS_PER_S;
+    return (struct timespec){ wait / TIMEFMT_NS_PER_S, wait % TIMEFMT_NS_PER_S };
 }
 
 void http_loop_turn(struct http_loop *self, int64_t until_ns) {
@@ -306,8 +347,8 @@ void http_loop_turn(struct http_loop *self, int64_t until_ns) {
     for (struct http_client *client = self->clients; client != NULL; client = client->next) {
         start_waiting(client, now);
     }
-    int wait = wait_ms(self, now, until_ns);
-    int count = epoll_wait(self->epoll, events, EVENTS_MAX, wait > 1000 ? 1000 : wait);
+    struct timespec wait = wait_ns(self, now, until_ns);
+    int count = epoll_pwait2(self->epoll, events, EVENTS_MAX, &wait, NULL);
     for (int i = 0; i < count; i++) {
         on_event(self, events[i].data.ptr, events[i].events);
     }
@@ -351,6 +392,9 @@ struct http_client *http_client_open(struct http_loop *loop,
     self->retry_connect_ns =
         options->retry_connect_ns > 0 ? options->retry_connect_ns : 50 * TIMEFMT_NS_PER_MS;
     self->connection_count = options->connections;
+    self->in_turns = options->in_turns;
+    self->source_first = options->source_first;
+    self->source_count = options->source_count;
     self->last = &self->first;
     for (unsigned i = options->connections; i > 0; i--) {
         struct connection *connection = &self->connections[i - 1];
@@ -389,8 +433,25 @@ void http_client_close(struct http_client **self_at) {
     free(self);
 }
 
+unsigned http_client_warm(struct http_client *self, unsigned most) {
+    int64_t now = clock_mono();
+    unsigned missing = 0, begun = 0;
+    for (unsigned i = 0; i < self->connection_count; i++) {
+        missing += self->connections[i].state <= CONNECTION_connecting;
+        begun += self->connections[i].state == CONNECTION_connecting;
+    }
+    while (begun++ < most) {
+        struct connection *connection = pop_closed(self, now);
+        if (connection == NULL) break;
+        connection->deadline = now + self->timeout_ns;
+        begin_connect(connection);
+    }
+    return missing;
+}
+
 void http_client_send(struct http_client *self, struct http_call *call) {
     if (call->wanted_at == 0) call->wanted_at = clock_mono();
+    call->sent_at = 0;
     call->next = NULL;
     *self->last = call;
     self->last = &call->next;

@@ -34,7 +34,7 @@ struct http_call {
     void (*done)(struct http_call *self, enum http_outcome outcome,
                  const struct http_response *response);
     int64_t wanted_at; /* 0: filled in by http_client_send(). */
-    int64_t sent_at;
+    int64_t sent_at;   /* When its first byte was given to the system; 0: never. */
     int64_t done_at;
     int64_t timeout_ns; /* 0: the client's. */
     struct http_call *next;
@@ -46,6 +46,13 @@ struct http_client_options {
     unsigned connections;
     int64_t timeout_ns;
     int64_t retry_connect_ns; /* A connection that could not be made rests this long. */
+    /* IPv4 only: connection i comes from the address `source_first` (in host byte order) + i modulo
+     * `source_count`.  0: the system's choice. */
+    uint32_t source_first;
+    unsigned source_count;
+    /* The connection that has been idle longest is next, as if each belonged to somebody else; else
+     * the one used last, as a pool would. */
+    bool in_turns;
 };
 
 struct http_loop;
@@ -63,6 +70,10 @@ void http_loop_turn(struct http_loop *self, int64_t until_ns);
  */
 struct http_client *http_client_open(struct http_loop *loop,
                                      const struct http_client_options *options);
+
+/* Connects at most `most` of the connections that are closed, without a call.  Returns how many are
+ * not open yet: turn the loop and call again, until it is 0 or patience ends. */
+unsigned http_client_warm(struct http_client *self, unsigned most);
 
 /* Calls under way or waiting are answered `lost` or `unsent`. */
 void http_client_close(struct http_client **self);

@@ -4,12 +4,12 @@
 #include "schema/timefmt.h"
 #include "tools/doorsim/api.h"
 #include "tools/doorsim/json_peek.h"
+#include "tools/doorsim/open_loop.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct worker {
     struct http_call call; /* First: callbacks get its address. */
@@ -54,7 +54,7 @@ static void write_call(struct http_call *call, struct textbuf *request) {
     char path[64];
     assert(plan->kind == LOAD_get || ticket != NULL);
     switch (plan->kind) {
-    case LOAD_get: api_get(request, authority, plan->token, plan->path); break;
+    case LOAD_get: api_get(request, authority, plan->token, plan->path, plan->etag); break;
     case LOAD_ticket:
         (void)snprintf(path, sizeof path, "/v1/lots/%" PRId64 "/tickets", ticket->lot);
         api_post(request, authority, ticket->shopper->token, path, "{}", 2);
@@ -79,38 +79,6 @@ static void keep_ticket(struct ticket *ticket, const struct http_response *respo
     ticket->text = strdup(text);
 }
 
-static void count_answer(struct load_result *result, enum load_kind kind, int status,
-                         const struct answer *answer) {
-    bool buys = kind == LOAD_buy || kind == LOAD_refuse;
-    result->requests++;
-    if (status == 0)
-        result->lost++;
-    else if (status == 202)
-        result->queued++;
-    else if (buys && (status == 200 || answer->replayed))
-        result->replayed++;
-    else if (buys && status == 201)
-        result->created++;
-    else if (status < 400)
-        result->ok++;
-    else if (status == 409 && strcmp(answer->code, "sold_out") == 0)
-        result->sold_out++;
-    else if (status == 429 || status == 503)
-        result->busy++;
-    else if (status < 500)
-        result->refused++;
-    else
-        result->failed++;
-}
-
-/* Over the whole run, counted part or not: what PostgreSQL has to show afterwards. */
-static void count_for_account(struct load_result *result, int status, const struct answer *answer) {
-    if (status == 201 && !answer->replayed)
-        result->yes_all++;
-    else if (status == 0 || status == 202 || status >= 500)
-        result->open_all++;
-}
-
 static void begin(struct worker *worker, int64_t now) {
     struct load *self = worker->load;
     if (!next_work(self, worker, now)) return;
@@ -133,32 +101,28 @@ static void on_done(struct http_call *call, enum http_outcome outcome,
                     const struct http_response *response) {
     struct worker *worker = (struct worker *)call;
     struct load *self = worker->load;
-    struct answer answer = { .phase = HISTORY_unknown };
+    bool buys = self->plan->kind == LOAD_buy || self->plan->kind == LOAD_refuse;
+    struct answer answer;
     /* Reading bodies is the generator's own cost: only where something in them matters. */
-    bool read = self->recorder.to != NULL || (response != NULL && response->status >= 400);
-    if (read)
-        api_read(&answer, outcome, response);
-    else if (response != NULL)
-        answer.replayed = response->replayed;
     if (self->recorder.to != NULL && worker->ticket != NULL) {
+        api_read(&answer, outcome, response);
         recorder_answer(&self->recorder, &worker->event, &answer);
+    } else {
+        answer_glance(&answer, outcome, response);
     }
-    if (self->plan->kind == LOAD_ticket && response != NULL && response->status == 201) {
+    if (self->plan->kind == LOAD_ticket && answer.status == 201) {
         keep_ticket(worker->ticket, response);
     }
-    count_for_account(self->result, response == NULL ? 0 : response->status, &answer);
+    enum tally became = tally_of(buys, &answer);
+    /* Over the whole run, counted part or not: what PostgreSQL has to show afterwards. */
+    if (became == TALLY_created) self->result->yes_all++;
+    if (buys && tally_is_open(became)) self->result->open_all++;
     if (call->done_at >= self->count_from && call->done_at < self->stop_at) {
-        count_answer(self->result, self->plan->kind, response == NULL ? 0 : response->status,
-                     &answer);
+        self->result->requests++;
+        self->result->count[became]++;
         histogram_record(&self->result->latency, call->done_at - call->wanted_at);
     }
     begin(worker, call->done_at);
-}
-
-static double cpu_seconds(void) {
-    struct timespec used;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
 static void run(struct load *self, struct http_loop *loop) {
@@ -235,10 +199,9 @@ void load_print(FILE *to, const struct load_result *result) {
             (double)histogram_percentile(&result->latency, 99) / 1e6,
             (double)histogram_percentile(&result->latency, 99.9) / 1e6,
             (double)histogram_max(&result->latency) / 1e6, 100 * result->cores);
-    fprintf(to,
-            "ok %" PRIu64 ", created %" PRIu64 ", replayed %" PRIu64 ", queued %" PRIu64
-            ", sold out %" PRIu64 ", refused %" PRIu64 ", busy %" PRIu64 ", failed %" PRIu64
-            ", lost %" PRIu64 "\n",
-            result->ok, result->created, result->replayed, result->queued, result->sold_out,
-            result->refused, result->busy, result->failed, result->lost);
+    for (int i = 0; i < TALLIES; i++) {
+        fprintf(to, "%s%s %" PRIu64, i == 0 ? "" : ", ", tally_name((enum tally)i),
+                result->count[i]);
+    }
+    fprintf(to, "\n");
 }

@@ -1,10 +1,12 @@
 /* A closed loop at full speed: every connection sends its next request when the last is answered.
- * Throughput is what it measures; latencies are those under full load.  An open loop (arrivals at a
- * rate of their own) fits in beside it: it would set http_call.wanted_at and send by a clock. */
+ * Throughput is what it measures; latencies are those under full load, and of those who were let
+ * in: while the shop is slow, nobody new comes.  The open loop beside it (open_loop.h) is the one
+ * to ask for latencies. */
 #ifndef DOORSIM_LOAD_H
 #define DOORSIM_LOAD_H
 
 #include "broker/histogram.h"
+#include "tools/doorsim/tally.h"
 #include "tools/doorsim/tickets.h"
 
 #include <stdbool.h>
@@ -23,6 +25,7 @@ struct load_plan {
     const char *base;        /* http://host:port */
     const char *path;        /* LOAD_get. */
     const char *token;       /* LOAD_get; NULL: none. */
+    const char *etag;        /* LOAD_get: sent as If-None-Match; NULL: none. */
     struct tickets *tickets; /* The others. */
     size_t first_ticket;     /* LOAD_buy and LOAD_ticket begin here, … */
     size_t last_ticket;      /* … and end before here. */
@@ -36,16 +39,8 @@ struct load_plan {
 };
 
 struct load_result {
-    uint64_t requests;  /* Answered or given up within the counted time. */
-    uint64_t ok;        /* 200, and 201 where no purchase is made. */
-    uint64_t created;   /* 201 for a purchase, the first time. */
-    uint64_t replayed;  /* 200 or 201 for a ticket used before. */
-    uint64_t queued;    /* 202. */
-    uint64_t sold_out;  /* 409 sold_out. */
-    uint64_t refused;   /* Other 4xx. */
-    uint64_t busy;      /* 429 and 503. */
-    uint64_t failed;    /* Other statuses. */
-    uint64_t lost;      /* No answer. */
+    uint64_t requests; /* Answered or given up within the counted time. */
+    uint64_t count[TALLIES];
     uint64_t yes_all;   /* Purchases told 201 for the first time, warm-up and end included. */
     uint64_t open_all;  /* Purchases that may have been made although no 201 told so. */
     size_t next_ticket; /* The first one that was not used. */

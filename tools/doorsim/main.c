@@ -20,8 +20,11 @@ static const struct {
 } commands[] = {
     { "seed", seed_command, "accounts, sessions and access tokens in bulk" },
     { "demo", demo_command, "a crowd at a sale, then the account" },
-    { "load", load_command, "purchases or pages as fast as they are answered" },
+    { "load", load_command,
+      "purchases or pages: at a rate of their own, or as fast as they are answered" },
     { "judge", judge_command, "what clients were told beside what PostgreSQL has" },
+    { "report", report_command, "a page of a run of load" },
+    { "compare", compare_command, "two runs of load or bench beside each other" },
     { "bench", bench_command, "purchases and refusals per second beside nginx and do-nothing" },
 #if WITH_SIM
     { "sim", sim_command, "the actors in virtual time, with faults drawn from a seed" },

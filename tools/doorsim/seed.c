@@ -9,6 +9,7 @@
 #include "schema/timefmt.h"
 #include "tools/doorsim/commands.h"
 #include "tools/doorsim/options.h"
+#include "tools/doorsim/seed_tables.h"
 #include "tools/doorsim/shoppers.h"
 
 #include <inttypes.h>
@@ -17,23 +18,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LOCK_TRIES = 10 };
+
 struct seed_words {
     const char *dsn, *keys, *out, *password;
-    int64_t count, token_s;
+    int64_t count, token_s, orders;
 };
 
 /* Seeded ids are small numbers; those that the server makes begin far above (schema/id.h). */
 static const char first_sql[] =
     "SELECT coalesce(max(user_id), 0) + 1 FROM account WHERE user_id < 1::bigint << 40";
-static const char accounts_sql[] =
-    "INSERT INTO account (user_id, login, password, created_at)"
-    " SELECT i, 'shopper' || i || '@seed.example', $3, now()"
-    " FROM generate_series($1::bigint, $1::bigint + $2::bigint - 1) i";
-static const char sessions_sql[] =
-    "INSERT INTO session (session_id, user_id, refresh_hash, rotated_at, created_at, expires_at)"
-    " SELECT i, i, sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),"
-    " now(), now(), now() + interval '1 day'"
-    " FROM generate_series($1::bigint, $1::bigint + $2::bigint - 1) i";
 
 /* A PHC string with the parameters of the configuration's defaults. */
 static bool make_hash(const char *password, char phc[HASH_PHC_SIZE]) {
@@ -60,47 +54,41 @@ static bool make_hash(const char *password, char phc[HASH_PHC_SIZE]) {
     return result.outcome == HASH_made;
 }
 
-static bool execute(PGconn *connection, const char *sql, int count, const char *const *values) {
-    PGresult *result = PQexecParams(connection, sql, count, NULL, values, NULL, NULL, 0);
-    bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+/* The tables for ourselves, indexes and all.  A server at work takes them in another order, so that
+ * one of us may have to let go. */
+static bool lock_tables(PGconn *connection) {
+    static const char sql[] = "LOCK TABLE account, session, orders IN ACCESS EXCLUSIVE MODE";
+    bool good = seed_run(connection, "SAVEPOINT unlocked");
+    for (int tries = 1; good; tries++) {
+        PGresult *result = PQexec(connection, sql);
+        bool locked = PQresultStatus(result) == PGRES_COMMAND_OK;
+        PQclear(result);
+        if (locked) break;
+        good = tries < LOCK_TRIES && seed_run(connection, "ROLLBACK TO SAVEPOINT unlocked");
+    }
     if (!good) fprintf(stderr, "doorsim seed: %s", PQerrorMessage(connection));
-    PQclear(result);
-    return good;
-}
-
-static bool find_first(PGconn *connection, char *first, size_t size) {
-    PGresult *result = PQexec(connection, first_sql);
-    bool good = PQresultStatus(result) == PGRES_TUPLES_OK;
-    if (good)
-        (void)snprintf(first, size, "%s", PQgetvalue(result, 0, 0));
-    else
-        fprintf(stderr, "doorsim seed: %s", PQerrorMessage(connection));
-    PQclear(result);
     return good;
 }
 
 /* All rows in one transaction; the first user's id in `first`. */
 static bool insert(const struct seed_words *words, const char *phc, int64_t *first) {
-    char first_text[24], count_text[24];
     PGconn *connection = PQconnectdb(words->dsn);
     bool good = PQstatus(connection) == CONNECTION_OK;
     if (!good) fprintf(stderr, "doorsim seed: %s", PQerrorMessage(connection));
-    (void)snprintf(count_text, sizeof count_text, "%" PRId64, words->count);
-    good = good && execute(connection, "BEGIN", 0, NULL) &&
-           execute(connection, "LOCK TABLE account IN SHARE ROW EXCLUSIVE MODE", 0, NULL) &&
-           find_first(connection, first_text, sizeof first_text) &&
-           options_number(first_text, 1, INT64_MAX, first) &&
-           execute(connection, accounts_sql, 3,
-                   (const char *const[]){ first_text, count_text, phc }) &&
-           execute(connection, sessions_sql, 2, (const char *const[]){ first_text, count_text }) &&
-           execute(connection, "COMMIT", 0, NULL) &&
-           execute(connection, "ANALYZE account, session", 0, NULL);
+    good = good && seed_run(connection, "BEGIN") &&
+           seed_run(connection, "SET LOCAL maintenance_work_mem = '256MB'") &&
+           lock_tables(connection) && seed_number(connection, first_sql, first) &&
+           seed_accounts(connection, *first, words->count, phc) &&
+           (words->orders == 0 || seed_orders(connection, *first, words->count, words->orders)) &&
+           seed_run(connection, "COMMIT") &&
+           seed_run(connection, "ANALYZE account, session, orders");
     PQfinish(connection);
     return good;
 }
 
 static bool write_shoppers(const struct seed_words *words, const struct seal_keys *keys,
                            int64_t first) {
+    if (words->out == NULL) return true;
     FILE *out = fopen(words->out, "we");
     if (out == NULL) {
         perror(words->out);
@@ -126,8 +114,11 @@ int seed_command(int argc, char **argv) {
         { "dsn", OPTION_text, true, &words.dsn, 0, 0, "PostgreSQL, after `doorbuster migrate`." },
         { "keys", OPTION_text, true, &words.keys, 0, 0, "The server's file of token keys." },
         { "count", OPTION_number, false, &words.count, 1, 100000000, "Shoppers (20000)." },
-        { "out", OPTION_text, true, &words.out, 0, 0,
-          "One line each: user, session, access token." },
+        { "out", OPTION_text, false, &words.out, 0, 0,
+          "One line each: user, session, access token.  Without it others make the tokens"
+          " themselves (doorsim load --users FIRST:COUNT)." },
+        { "orders", OPTION_number, false, &words.orders, 0, 1000000000,
+          "Completed orders of a past sale, spread over these shoppers (0)." },
         { "token-s", OPTION_number, false, &words.token_s, 1, 86400,
           "Life of the access tokens in seconds (900)." },
         { "password", OPTION_text, false, &words.password, 0, 0, "Of all of them." },
@@ -151,5 +142,6 @@ int seed_command(int argc, char **argv) {
     }
     if (!insert(&words, phc, &first) || !write_shoppers(&words, &keys, first)) return 2;
     printf("seeded %" PRId64 " shoppers from user %" PRId64 "\n", words.count, first);
+    if (words.orders > 0) printf("and %" PRId64 " past orders of theirs\n", words.orders);
     return 0;
 }

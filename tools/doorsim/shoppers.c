@@ -1,5 +1,9 @@
 #include "tools/doorsim/shoppers.h"
 
+#include "broker/clock.h"
+#include "schema/timefmt.h"
+
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +44,33 @@ static bool read_shopper(char *line, struct shopper *shopper) {
     if (errno != 0 || *end != ' ' || shopper->session <= 0) return false;
     shopper->token = end + 1;
     return *shopper->token != '\0' && strchr(shopper->token, ' ') == NULL;
+}
+
+bool shoppers_make(struct shoppers *self, const struct seal_keys *keys, int64_t first,
+                   size_t count) {
+    int64_t expires_at = clock_now() + 3600 * TIMEFMT_NS_PER_S;
+    char token[SEAL_TEXT_MAX + 1];
+    *self = (struct shoppers){ 0 };
+    /* Later users have longer numbers: the last one's token is the longest. */
+    int64_t last = first + (int64_t)count;
+    make_access_token(keys, last, last, expires_at, token);
+    size_t stride = strlen(token) + 1;
+    self->list = calloc(count + 1, sizeof *self->list);
+    self->memory = malloc((count + 1) * stride);
+    if (self->list == NULL || self->memory == NULL) {
+        shoppers_fini(self);
+        return false;
+    }
+    for (; self->count < count; self->count++) {
+        char *at = self->memory + self->count * stride;
+        int64_t user = first + (int64_t)self->count;
+        make_access_token(keys, user, user, expires_at, token);
+        size_t size = strlen(token) + 1;
+        assert(size <= stride);
+        memcpy(at, token, size);
+        self->list[self->count] = (struct shopper){ user, user, at };
+    }
+    return true;
 }
 
 bool shoppers_load(struct shoppers *self, const char *path, size_t max) {

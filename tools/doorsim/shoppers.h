@@ -21,6 +21,11 @@ struct shoppers {
     char *memory;
 };
 
+/* The users [first, first + count) that seed made, with sessions and tokens: made here by the code
+ * that issues them, good for an hour.  False when memory is out. */
+bool shoppers_make(struct shoppers *self, const struct seal_keys *keys, int64_t first,
+                   size_t count);
+
 /* Reads at most `max` shoppers (0: all).  False, with a sentence on stderr. */
 bool shoppers_load(struct shoppers *self, const char *path, size_t max);
 void shoppers_fini(struct shoppers *self);

@@ -28,6 +28,8 @@ static struct {
     pthread_t acceptor;
     atomic_bool stop;
     atomic_uint connections;
+    atomic_uint used;                    /* Connections that a request came over. */
+    atomic_uint from_third, from_fourth; /* 127.0.0.3 and 127.0.0.4 */
     atomic_uint thread_count;
     pthread_t threads[THREADS_MAX];
     int fds[THREADS_MAX];
@@ -83,6 +85,7 @@ static void *serve(void *arg) {
     int fd = *(int *)arg;
     char bytes[4096];
     size_t size = 0;
+    bool used = false;
     while (!server.stop) {
         ssize_t got = recv(fd, bytes + size, sizeof bytes - 1 - size, 0);
         if (got <= 0) break;
@@ -90,6 +93,8 @@ static void *serve(void *arg) {
         bytes[size] = '\0';
         if (strstr(bytes, "\r\n\r\n") == NULL) continue;
         size = 0;
+        if (!used) server.used++;
+        used = true;
         if (!respond(fd, bytes + 4)) break;
     }
     shutdown(fd, SHUT_RDWR);
@@ -103,8 +108,12 @@ static void *accept_all(void *arg) {
     while (!server.stop) {
         if (poll(&ready, 1, 10) <= 0 || server.thread_count == THREADS_MAX) continue;
         unsigned i = server.thread_count;
-        server.fds[i] = accept(server.listener, NULL, NULL);
+        struct sockaddr_in from = { 0 };
+        socklen_t size = sizeof from;
+        server.fds[i] = accept(server.listener, (struct sockaddr *)&from, &size);
         if (server.fds[i] < 0) continue;
+        server.from_third += from.sin_addr.s_addr == htonl(INADDR_LOOPBACK + 2);
+        server.from_fourth += from.sin_addr.s_addr == htonl(INADDR_LOOPBACK + 3);
         server.connections++;
         pthread_create(&server.threads[i], NULL, serve, &server.fds[i]);
         server.thread_count++;
@@ -292,6 +301,40 @@ static void closed_with_calls(void **state) {
     }
 }
 
+/* Connections made beforehand, from two addresses, used in turns. */
+static void warm_from_several_addresses(void **state) {
+    (void)state;
+    struct http_loop *loop = http_loop_open();
+    struct http_client *client =
+        http_client_open(loop, &(struct http_client_options){ .host = "127.0.0.1",
+                                                              .port = server.port,
+                                                              .connections = 6,
+                                                              .source_first = INADDR_LOOPBACK + 2,
+                                                              .source_count = 2,
+                                                              .in_turns = true });
+    int64_t until = clock_mono() + 5 * TIMEFMT_NS_PER_S;
+    while (http_client_warm(client, 2) > 0 && clock_mono() < until) {
+        http_loop_turn(loop, clock_mono() + TIMEFMT_NS_PER_MS);
+    }
+    assert_int_equal(http_client_warm(client, 2), 0);
+    /* One after the other: the seventh comes over the first's connection, none is made anew. */
+    for (unsigned i = 0; i < 13; i++) {
+        probes[i] = (struct probe){ .call = { .write = write_probe, .done = probe_done },
+                                    .path = i == 3 ? "/last" : "/" };
+        http_client_send(client, &probes[i].call);
+        while (probes[i].done == 0 && clock_mono() < until) {
+            http_loop_turn(loop, clock_mono() + TIMEFMT_NS_PER_S);
+        }
+        assert_int_equal(probes[i].outcome, HTTP_answered);
+    }
+    http_client_close(&client);
+    http_loop_close(&loop);
+    assert_int_equal(server.connections, 6);
+    assert_int_equal(server.used, 6);
+    assert_int_equal(server.from_third, 3);
+    assert_int_equal(server.from_fourth, 3);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -303,6 +346,7 @@ int main(void) {
         CASE(silent),
         CASE(nobody_there),
         CASE(closed_with_calls),
+        CASE(warm_from_several_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
