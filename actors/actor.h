@@ -170,7 +170,12 @@ struct actor_setup {
     int64_t payment_query_every;
     uint32_t mail_attempts_max;
     bool mail_on;
+    int64_t reconcile_every; /* catalogue: pause between reconciliations of its own; 0 = none */
 };
+
+/* The part of it that a `settings` message may change later.  An actor's init takes its values from
+ * here by the same function that takes them from the message. */
+struct settings actor_settings(const struct actor_setup *setup);
 
 struct actor_type {
     const char *name;

@@ -10,6 +10,7 @@
 #include <zmq.h>
 
 #include "broker/clock.h"
+#include "broker/figures.h"
 #include "broker/host_internal.h"
 #include "broker/log.h"
 #include "config/config.h"
@@ -48,6 +49,10 @@ static void measure_seat(struct seat *seat) {
     if (!address_is_sharded(seat->address)) labels[2] = NULL;
     seat->handled = metrics_counter("messages_handled_total", "Messages handled.", labels);
     seat->depth = metrics_gauge("mailbox_depth", "Messages waiting.", labels);
+    seat->wait = metrics_histogram("mailbox_wait_seconds",
+                                   "How long the oldest message of a batch has waited.",
+                                   METRIC_seconds, METRIC_LABELS("address", name));
+    figures_open(seat->address, seat->shard);
 }
 
 static bool open_seat(struct host *self, struct seat *seat, const struct host_place *from,
@@ -65,10 +70,13 @@ static bool open_seat(struct host *self, struct seat *seat, const struct host_pl
     name_seat(seat, setup);
     measure_seat(seat);
     if (from->thread + 1 > self->thread_count) self->thread_count = from->thread + 1;
+    struct thread *thread = &self->threads[from->thread];
+    if (setup->keys != NULL) thread->keys = *setup->keys;
     if (from->actor != NULL) {
         assert(from->actor->address == from->address);
         seat->setup = setup->actor;
         seat->setup.shard = from->shard;
+        seat->setup.keys = &thread->keys;
         if (self->placement != NULL && seat_may_sleep(seat))
             atomic_store(&seat->phase, SEAT_asleep);
         else
@@ -76,7 +84,7 @@ static bool open_seat(struct host *self, struct seat *seat, const struct host_pl
         return true;
     }
     struct port_setup port = { .config = setup->config,
-                               .keys = setup->keys,
+                               .keys = &thread->keys,
                                .self = from->address,
                                .shard = from->shard,
                                .node = self->node,

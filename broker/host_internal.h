@@ -15,6 +15,7 @@
 #include "broker/frame.h"
 #include "broker/host.h"
 #include "broker/metrics.h"
+#include "broker/news.h"
 
 enum { HOST_MS = 1000000, SEAT_NAME_SIZE = 24 };
 
@@ -40,8 +41,10 @@ struct seat {
     int64_t next_tick;
     _Atomic(enum seat_phase) phase; /* Changed by its thread, read by all. */
     atomic_bool stopped;            /* Was told to stop and has nothing left. */
+    int64_t waiting_since;          /* Monotonic: the first of `waiting` came; 0 = empty. */
     struct metric_counter *handled;
     struct metric_gauge *depth;
+    struct metric_histogram *wait;
 };
 
 struct thread {
@@ -62,7 +65,9 @@ struct thread {
     struct batch out;   /* What the handler of this moment sends. */
     struct batch inbox; /* What one frame brought. */
     int64_t now, next_renewal;
-    int64_t mono; /* When `now` was read. */
+    int64_t mono;          /* When `now` was read. */
+    struct seal_keys keys; /* Of its actors and ports: changed only between their calls. */
+    uint64_t news_seen;
 };
 
 struct host {
@@ -101,6 +106,8 @@ void seat_start(struct seat *self);
 void seat_sleep(struct thread *thread, struct seat *self);
 /* A message without a body from the host: started, stop. */
 void seat_tell(struct thread *thread, struct seat *self, enum message_id id);
+/* Settings and keys that changed: a port takes them now, an actor as its next message. */
+void seat_take_news(struct thread *thread, struct seat *self, const struct news *news);
 /* Handles what waits, at most a batch; true when there is more to do at once. */
 bool seat_turn(struct thread *thread, struct seat *self);
 

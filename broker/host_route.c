@@ -1,5 +1,6 @@
 #include <assert.h>
 
+#include "broker/figures.h"
 #include "broker/host_internal.h"
 #include "broker/log.h"
 #include "broker/ready.h"
@@ -46,6 +47,7 @@ static void to_mailbox(struct thread *thread, struct seat *seat, const struct me
                route_refuse(thread, &message->head, PROBLEM_overloaded)) {
         metric_add(thread->host->refused, 1);
     } else {
+        if (seat->waiting.count == 0) seat->waiting_since = thread->mono;
         batch_append(&seat->waiting, message);
     }
 }
@@ -61,7 +63,7 @@ static void to_seat(struct thread *thread, struct seat *seat, const struct messa
 static void to_host(struct thread *thread, const struct message *message) {
     const struct head *head = &message->head;
     struct seat *seat = seat_at(thread->host, head->from, head->shard);
-    if (seat == NULL) return;
+    if (figures_take(message) || seat == NULL) return;
     if (head->type == MSG_stopped)
         atomic_store(&seat->stopped, true);
     else if (head->type == MSG_ready)
@@ -74,7 +76,8 @@ static void stray(struct thread *thread, const struct message *message) {
     metric_add(thread->host->stray, 1);
     log_warn("host", "no such address here",
              LOG_TEXT("to", address_name((enum address)message->head.to)),
-             LOG_I64("shard", message->head.shard), LOG_I64("type", message->head.type), LOG_END);
+             LOG_I64("shard", message->head.shard), LOG_I64("type", message->head.type),
+             LOG_HEX("trace", message->head.trace), LOG_END);
 }
 
 static bool by_link(struct thread *thread, struct placement_seat to,

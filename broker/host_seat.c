@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "broker/clock.h"
+#include "broker/figures.h"
 #include "broker/host_internal.h"
 #include "broker/log.h"
 #include "broker/ready.h"
@@ -26,6 +28,9 @@ static uint32_t take_slice(struct seat *seat, uint32_t most, const struct messag
     if (seat->cursor == seat->working.count) {
         batch_reset(&seat->working);
         seat->cursor = 0;
+        if (seat->waiting.count > 0 && seat->waiting_since != 0)
+            metric_observe(seat->wait, clock_mono() - seat->waiting_since);
+        seat->waiting_since = 0;
         struct batch swap = seat->working;
         seat->working = seat->waiting;
         seat->waiting = swap;
@@ -153,5 +158,30 @@ void seat_sleep(struct thread *thread, struct seat *self) {
     if (self->state != NULL) munmap(self->state, self->actor->state_size);
     self->state = NULL;
     drop_mailbox(thread, self);
+    if (self->address == ACTOR_order) figures_forget(self->shard);
     if (reports_ready(self->address)) ready_forget(self->name);
+}
+
+/* ---- News ---- */
+
+/* What the actor starts with the next time. */
+static void renew_setup(struct seat *self, const struct actor_setup *news) {
+    struct actor_setup next = *news;
+    next.shard = self->setup.shard;
+    next.shards = self->setup.shards;
+    next.worker = self->setup.worker;
+    next.node = self->setup.node;
+    next.keys = self->setup.keys;
+    self->setup = next;
+}
+
+void seat_take_news(struct thread *thread, struct seat *self, const struct news *news) {
+    struct settings body = actor_settings(&news->actor);
+    struct message message = { head_to(thread, self, MSG_settings), &body };
+    if (self->actor == NULL) {
+        if (self->type->reload != NULL) self->type->reload(self->port, &news->config);
+        return;
+    }
+    renew_setup(self, &news->actor);
+    if (seat_phase(self) == SEAT_up) batch_append(&self->waiting, &message);
 }

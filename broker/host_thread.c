@@ -3,6 +3,7 @@
 #include <time.h>
 #include <zmq.h>
 
+#include "broker/beat.h"
 #include "broker/clock.h"
 #include "broker/host_internal.h"
 #include "broker/log.h"
@@ -177,6 +178,13 @@ static void renew_lease(struct thread *thread) {
     batch_append(&seat->waiting, &message);
 }
 
+static void take_news(void *context, const struct news *news) {
+    struct thread *thread = context;
+    thread->keys = news->keys;
+    for (uint32_t i = 0; i < thread->seat_count; i++)
+        seat_take_news(thread, thread->seats[i], news);
+}
+
 void *thread_main(void *argument) {
     struct thread *thread = argument;
     thread->now = clock_now();
@@ -186,6 +194,8 @@ void *thread_main(void *argument) {
         int64_t mono = clock_mono();
         thread->now = clock_onward(thread->now, clock_now(), mono - thread->mono);
         thread->mono = mono;
+        beat(thread->index, mono);
+        news_take(&thread->news_seen, take_news, thread);
         if (!thread->told_stop && atomic_load(&thread->host->stopping)) {
             thread->told_stop = true;
             tell_all(thread, MSG_stop);
@@ -199,5 +209,6 @@ void *thread_main(void *argument) {
         if (thread->links != NULL) thread->host->links->flush(thread->links, thread->now);
         if (!more && !anything_waiting(thread)) wait_for(thread, until_next(thread));
     }
+    beat_end(thread->index);
     return NULL;
 }

@@ -10,7 +10,9 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -19,31 +21,51 @@ enum {
 };
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
+static const int priorities[] = { 7, 6, 4, 3 }; /* debug, info, warning, err of syslog(3). */
 static const char *const format_names[] = { "logfmt", "json" };
 
+/* Read by every line, changed by a reload meanwhile: each value for itself. */
 static struct {
-    enum log_level level;
-    enum log_format format;
-    int fd;
-    int64_t interval_ns; /* Between lines of one site, on average; 0: no limit. */
+    _Atomic int level;  /* enum log_level */
+    _Atomic int format; /* enum log_format */
+    _Atomic int fd;
+    _Atomic bool journal;        /* Each line begins with its priority, as journald reads it. */
+    _Atomic int64_t interval_ns; /* Between lines of one site, on average; 0: no limit. */
+    char node[LOG_NODE_MAX + 1]; /* Set once, before there are threads. */
     _Atomic uint64_t lost;
     _Atomic(struct log_site *) sites; /* Those that have ever suppressed a line. */
-} setup = {
-    LOG_LEVEL_info, LOG_FORMAT_logfmt, STDERR_FILENO, INT64_C(1000000000) / RATE_DEFAULT, 0, NULL
-};
+} setup = { .level = LOG_LEVEL_info,
+            .format = LOG_FORMAT_logfmt,
+            .fd = STDERR_FILENO,
+            .interval_ns = INT64_C(1000000000) / RATE_DEFAULT };
 
 struct line {
     size_t size;
     size_t limit;
     bool full; /* Something did not fit since this was last cleared. */
+    bool json, begun;
     char at[LOG_LINE_MAX];
 };
 
+/* systemd tells device and inode of the stream that it gave us, for it may have been redirected. */
+static bool is_journal(int fd) {
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat status;
+    uintmax_t device, inode;
+    if (stream == NULL || sscanf(stream, "%ju:%ju", &device, &inode) != 2) return false;
+    return fstat(fd, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+}
+
 void log_setup(enum log_level level, enum log_format format, uint32_t rate, int fd) {
-    setup.level = level;
-    setup.format = format;
+    setup.level = (int)level;
+    setup.format = (int)format;
     setup.interval_ns = rate == 0 ? 0 : INT64_C(1000000000) / rate;
     setup.fd = fd;
+    setup.journal = is_journal(fd);
+}
+
+void log_node(const char *name) {
+    (void)snprintf(setup.node, sizeof setup.node, "%s", name);
 }
 
 bool log_level_parse(const char *name, enum log_level *level) {
@@ -65,7 +87,7 @@ bool log_format_parse(const char *name, enum log_format *format) {
 }
 
 bool log_wants(enum log_level level) {
-    return level >= setup.level;
+    return (int)level >= atomic_load_explicit(&setup.level, memory_order_relaxed);
 }
 
 struct log_field log_slice(const char *key, const char *at, size_t size) {
@@ -120,7 +142,7 @@ static bool is_bare(const char *at, size_t size) {
 
 /* The same escapes serve both formats. */
 static void put_text(struct line *line, const char *at, size_t size) {
-    if (setup.format == LOG_FORMAT_logfmt && is_bare(at, size)) {
+    if (!line->json && is_bare(at, size)) {
         put(line, at, size);
         return;
     }
@@ -150,8 +172,9 @@ static void put_text(struct line *line, const char *at, size_t size) {
 }
 
 static void put_key(struct line *line, const char *key) {
-    bool json = setup.format == LOG_FORMAT_json;
-    put_string(line, line->size == 0 ? (json ? "{" : "") : (json ? "," : " "));
+    bool json = line->json;
+    put_string(line, line->begun ? (json ? "," : " ") : (json ? "{" : ""));
+    line->begun = true;
     if (json) put_string(line, "\"");
     for (const char *c = key; *c != '\0'; c++) {
         bool good = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
@@ -223,10 +246,13 @@ static bool write_line(const struct line *line) {
 static void compose(struct log_site *site, const char *actor, const char *message,
                     const struct log_field *fields) {
     char at[TIMEFMT_SIZE];
-    struct line line = { .size = 0, .limit = LOG_LINE_MAX - LINE_TAIL };
+    struct line line = { .limit = LOG_LINE_MAX - LINE_TAIL,
+                         .json = setup.format == LOG_FORMAT_json };
     bool truncated = false;
+    if (setup.journal) put_format(&line, "<%d>", priorities[site->level]);
     (void)put_field(&line, LOG_TEXT("ts", timefmt_write(clock_now(), at)));
     (void)put_field(&line, LOG_TEXT("level", level_names[site->level]));
+    if (setup.node[0] != 0) (void)put_field(&line, LOG_TEXT("node", setup.node));
     (void)put_field(&line, LOG_TEXT("actor", actor));
     (void)put_field(&line, LOG_TEXT("msg", message));
     for (const struct log_field *field = fields; field->kind != LOG_KIND_end; field++)
@@ -238,7 +264,7 @@ static void compose(struct log_site *site, const char *actor, const char *messag
     if (truncated) (void)put_field(&line, LOG_BOOL("truncated", true));
     if (suppressed > 0) (void)put_field(&line, LOG_U64("suppressed", suppressed));
     if (lost > 0) (void)put_field(&line, LOG_U64("lost", lost));
-    put_string(&line, setup.format == LOG_FORMAT_json ? "}\n" : "\n");
+    put_string(&line, line.json ? "}\n" : "\n");
     if (write_line(&line)) return;
     atomic_fetch_add_explicit(&site->suppressed, suppressed, memory_order_relaxed);
     atomic_fetch_add_explicit(&setup.lost, lost + 1, memory_order_relaxed);

@@ -2,7 +2,10 @@
  *
  *     log_info("inventory", "recovered", LOG_I64("epoch", epoch), LOG_TEXT("why", why), LOG_END);
  *
- *     ts=2026-11-20T14:35:00.123Z level=info actor=inventory msg=recovered epoch=7 why="no key"
+ *     ts=2026-11-20T14:35:00.123Z level=info node=3 actor=inventory msg=recovered epoch=7
+ *
+ * A line about a message carries `trace`, the id that its problem document and all its consequences
+ * have.  To systemd's journal each line begins with its priority.
  *
  * Each call site may write so many lines a second (log_setup); what it writes beyond that is
  * counted, and its next line ends in `suppressed=n`.  log_flush tells about sites whose next line
@@ -20,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LOG_LINE_MAX = 4096, LOG_TEXT_MAX = 1024 };
+enum { LOG_LINE_MAX = 4096, LOG_TEXT_MAX = 1024, LOG_NODE_MAX = 64 };
 
 enum log_level { LOG_LEVEL_debug, LOG_LEVEL_info, LOG_LEVEL_warn, LOG_LEVEL_error };
 enum log_format { LOG_FORMAT_logfmt, LOG_FORMAT_json };
@@ -87,9 +90,13 @@ struct log_site {
             log_line(&log_site_, (at_actor), (const struct log_field[]){ __VA_ARGS__ });           \
     } while (0)
 
-/* Chosen once at start, before there are threads; without it: info, logfmt, 20, stderr.
+/* Chosen at the start, and again by a reload; without it: info, logfmt, 20, stderr.
  * `rate` is lines per second and call site, 0 for no limit.  `fd` is borrowed. */
 void log_setup(enum log_level level, enum log_format format, uint32_t rate, int fd);
+
+/* Names this process in each line, for logs that are collected; "" = not at all.  Before there are
+ * threads. */
+void log_node(const char *name);
 
 /* The level or format of this name; false, and nothing changed, if there is none. */
 bool log_level_parse(const char *name, enum log_level *level);

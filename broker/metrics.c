@@ -83,16 +83,16 @@ static bool ends_in(const char *text, const char *end) {
 
 static struct family *family(const char *name, const char *help, enum family_kind kind,
                              enum metric_unit unit) {
-    assert(!sealed);
     assert(is_name(name));
     assert(ends_in(name, "_total") == (kind == FAMILY_counter));
     assert(kind != FAMILY_histogram || ends_in(name, "_seconds") == (unit == METRIC_seconds));
     for (int i = 0; i < families_count; i++) {
         if (strcmp(families[i].name, name) != 0) continue;
-        assert(families[i].kind == kind && families[i].unit == unit);
+        assert(families[i].kind == kind && (kind == FAMILY_gauge || families[i].unit == unit));
         return &families[i];
     }
-    assert(families_count < METRICS_FAMILIES_MAX);
+    assert(!sealed && families_count < METRICS_FAMILIES_MAX);
+    if (kind == FAMILY_gauge && ends_in(name, "_seconds")) unit = METRIC_seconds;
     struct family *self = &families[families_count++];
     *self = (struct family){ name, help, kind, unit, NONE, NONE };
     return self;
@@ -148,7 +148,7 @@ static struct series *series(struct family *in, const char *const *labels) {
     for (int i = in->first; i != NONE; i = all[i].next)
         if (strcmp(all[i].labels, text) == 0) return &all[i];
 
-    assert(all_count < ALL_SERIES);
+    assert(!sealed && all_count < ALL_SERIES);
     int index = all_count++;
     all[index] = (struct series){ .next = NONE };
     memcpy(all[index].labels, text, sizeof text);
@@ -243,6 +243,8 @@ static void put_amount(struct text *to, enum metric_unit unit, int64_t value) {
         put(to, "%" PRId64, value);
         return;
     }
+    if (value < 0) put_char(to, '-');
+    value = value < 0 ? -value : value;
     int64_t rest = value % INT64_C(1000000000);
     int digits = 9;
     while (digits > 0 && rest % 10 == 0) {
@@ -253,8 +255,15 @@ static void put_amount(struct text *to, enum metric_unit unit, int64_t value) {
     if (digits > 0) put(to, ".%0*" PRId64, digits, rest);
 }
 
+static bool is_untouched(const struct metric_histogram *self) {
+    for (size_t i = 0; i <= self->bounds_count; i++)
+        if (atomic_load_explicit(&self->buckets[i], memory_order_relaxed) != 0) return false;
+    return true;
+}
+
 static void put_histogram(struct text *to, const struct family *in, const struct series *one) {
     const struct metric_histogram *self = one->value;
+    if (one->labels[0] != '\0' && is_untouched(self)) return;
     const char *comma = one->labels[0] == '\0' ? "" : ",";
     uint64_t count = 0;
     for (size_t i = 0; i <= self->bounds_count; i++) {
@@ -276,11 +285,13 @@ static void put_histogram(struct text *to, const struct family *in, const struct
 static void put_simple(struct text *to, const struct family *in, const struct series *one) {
     put(to, one->labels[0] == '\0' ? "doorbuster_%s%s " : "doorbuster_%s{%s} ", in->name,
         one->labels);
-    if (in->kind == FAMILY_counter)
+    if (in->kind == FAMILY_counter) {
         put(to, "%" PRIu64 "\n", metric_counter_value(one->value));
-    else
-        put(to, "%" PRId64 "\n",
-            one->read != NULL ? one->read(one->context) : metric_gauge_value(one->value));
+    } else {
+        put_amount(to, in->unit,
+                   one->read != NULL ? one->read(one->context) : metric_gauge_value(one->value));
+        put_char(to, '\n');
+    }
 }
 
 size_t metrics_write(char *out, size_t size) {

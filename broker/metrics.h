@@ -3,14 +3,18 @@
  * Series are registered at start, by one thread, before metrics_seal; from then on the registry is
  * fixed and any thread may update and write it.  Updates are relaxed atomics: no lock, no
  * allocation.  Names are given without the prefix `doorbuster_`, in base units: a counter ends in
- * `_total`, a histogram of times in `_seconds`.  Labels are fixed at registration; never an id.
+ * `_total`, a histogram or gauge of times in `_seconds`; its values are given in nanoseconds.
+ * Labels are fixed at registration; never an id.
  *
  *     static struct metric_counter *orders;
  *     orders = metrics_counter("orders_total", "Orders committed.", METRIC_LABELS("shard", "0"));
  *     metric_add(orders, 1);
  *
- * A name that breaks the rules, too many series, or registering after the seal are faults of ours
- * and assert.  The same name and labels again give the same series. */
+ * A name that breaks the rules, too many series, or a new one after the seal are faults of ours
+ * and assert.  The same name and labels again give the same series.
+ *
+ * A histogram with labels is left out of the text until something was observed: there is one per
+ * message type, and a node sees few of them. */
 #ifndef BROKER_METRICS_H
 #define BROKER_METRICS_H
 
@@ -20,7 +24,7 @@
 enum {
     METRICS_FAMILIES_MAX = 256,
     METRICS_SERIES_MAX = 2048,    /* Counters and gauges; some for each shard. */
-    METRICS_HISTOGRAMS_MAX = 128, /* Histogram series. */
+    METRICS_HISTOGRAMS_MAX = 512, /* Histogram series. */
     METRICS_LABELS_SIZE = 160,    /* The labels of one series as text, with the NUL. */
 };
 

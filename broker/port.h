@@ -44,6 +44,10 @@ struct port_type {
      * what `out` has room for (outbox_room) and goes on at the next call. */
     void (*step)(struct port *self, int64_t now, struct outbox *out);
 
+    /* Optional: takes what may change while running (RELOADED in config.def).  `config` is borrowed
+     * for the call. */
+    void (*reload)(struct port *self, const struct config *config);
+
     /* Optional: the port waits for the whole thread instead of poll(2), for libraries with a loop
      * of their own.  Blocks until one of its own descriptors or one of `others` is ready, or the
      * time (ns, -1 = for ever) is over; sets revents of the others.  At most one such port per
@@ -51,7 +55,8 @@ struct port_type {
     void (*wait)(struct port *self, struct pollfd *others, uint32_t count, int64_t timeout);
 };
 
-extern const struct port_type http_port, door_port, redis_port, pg_port, hash_port, pay_port,
-    mail_port;
+/* http_admin_port is http_port without shoppers: only admin.listen is opened. */
+extern const struct port_type http_port, http_admin_port, door_port, redis_port, pg_port, hash_port,
+    pay_port, mail_port;
 
 #endif

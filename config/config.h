@@ -1,9 +1,9 @@
 /* The settings of a process: every key of config.def with its value and where that came from.
  * Later sources win: default, file (ZPL), environment (DOORBUSTER_SECTION_NAME), --set.
  *
- * Invariant: a struct config that config_load returned is complete, within all bounds, and never
- * changes.  It is plain memory without pointers: copy it freely, share it read-only.  Secrets are
- * not in it: it names the files that hold them. */
+ * Invariant: a struct config that config_load returned is complete and within all bounds; only
+ * config_reload changes it.  It is plain memory without pointers: copy it freely, share it
+ * read-only.  Secrets are not in it: it names the files that hold them. */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
@@ -62,6 +62,21 @@ void config_defaults(struct config *self);
 bool config_load(struct config *self, const char *file, const char *const *sets, size_t sets_count,
                  struct config_error *error) __attribute__((warn_unused_result));
 
+/* A key that two settings have different values for, as told to config_tell.  Passwords are hidden
+ * as config_print does. */
+struct config_change {
+    const char *name;
+    const char *before, *after; /* Valid for the call. */
+    bool taken;                 /* It may change while running. */
+};
+typedef void config_tell(void *context, const struct config_change *change);
+
+/* Takes from `wanted` those keys that may change while running, and tells of every key that
+ * differs, in the order of config.def.  False, with a sentence: what may change does not go
+ * together with what may not; then nothing has changed and nothing was told. */
+bool config_reload(struct config *self, const struct config *wanted, config_tell *tell,
+                   void *context, struct config_error *error) __attribute__((warn_unused_result));
+
 /* Reads the secret that a secret_file key names: `file` is the member.  Line ends at its end are
  * cut off.  False, with a sentence, if it is not a regular file, is empty or too long, holds a NUL
  * byte, or may be written by everybody.  Wipe `out` after use. */
@@ -72,8 +87,8 @@ bool config_secret(const char *file, char out[CONFIG_SECRET_SIZE], struct config
  * `sources`.  Passwords inside addresses are replaced by "***". */
 void config_print(FILE *to, const struct config *self, bool sources);
 
-/* {"http.hold":{"value":"300ms","source":"default"},...}; integers and booleans as such.  The same
- * replacement. */
+/* {"http.hold":{"value":"300ms","source":"default","reloaded":true},...}; integers and booleans as
+ * such.  The same replacement. */
 void config_dump_json(FILE *to, const struct config *self);
 
 /* The options every program of ours takes for its settings. */

@@ -18,25 +18,25 @@ http
     # Largest request body.
     # From 1k to 1m.
     body_max = 16k
-    # Time to receive a whole request, from its first byte; a slower client is cut off.
+    # Time to receive a whole request, from its first byte; a slower client is cut off. Read again at SIGHUP.
     # From 100ms to 5m.
     deadline = 10s
-    # Hold time: how long a purchase waits for its decision before the answer is 202; one that is not in the journal by then is refused.
+    # Hold time: how long a purchase waits for its decision before the answer is 202; one that is not in the journal by then is refused. Read again at SIGHUP.
     # From 10ms to 30s.
     hold = 300ms
-    # Purchases waiting for a decision; more are answered overloaded.
+    # Purchases waiting for a decision; more are answered overloaded. Read again at SIGHUP.
     # From 1 to 1000000.
     inflight_max = 8192
-    # Requests per second of one user, 0 for no limit.
+    # Requests per second of one user, 0 for no limit. Read again at SIGHUP.
     # From 0 to 1000000.
     rate_user = 10
-    # Requests one user may send at once after a pause.
+    # Requests one user may send at once after a pause. Read again at SIGHUP.
     # From 0 to 1000000.
     rate_user_burst = 20
-    # Requests per second of one client address, 0 for no limit.
+    # Requests per second of one client address, 0 for no limit. Read again at SIGHUP.
     # From 0 to 1000000.
     rate_peer = 0
-    # Requests one client address may send at once after a pause.
+    # Requests one client address may send at once after a pause. Read again at SIGHUP.
     # From 0 to 1000000.
     rate_peer_burst = 0
 
@@ -50,7 +50,7 @@ pg
     # Time to get a connection to PostgreSQL.
     # From 100ms to 1m.
     connect_timeout = 3s
-    # Silence of PostgreSQL under a statement after which the connection is given up.
+    # Silence of PostgreSQL under a statement after which the connection is given up. Read again at SIGHUP.
     # From 100ms to 10m.
     answer_timeout = 30s
 
@@ -61,7 +61,7 @@ redis
     user = ""
     # File with the password of that user; empty logs in without one.
     password_file = ""
-    # Time for an answer of Redis, after which it counts as away.
+    # Time for an answer of Redis, after which it counts as away. Read again at SIGHUP.
     # From 10ms to 1m.
     timeout = 2s
 
@@ -85,13 +85,13 @@ curve
     loopback_plain = no
 
 session
-    # Life of an access token.
+    # Life of an access token. Read again at SIGHUP.
     # From 1s to 24h.
     access_life = 15m
-    # A session not refreshed for this long has ended.
+    # A session not refreshed for this long has ended. Read again at SIGHUP.
     # From 1s to 365d.
     idle = 30m
-    # Life of a session, however often it is refreshed.
+    # Life of a session, however often it is refreshed. Read again at SIGHUP.
     # From 1s to 365d.
     refresh_life = 30d
     # Threads that hash passwords.
@@ -106,15 +106,15 @@ session
     # Passes of one argon2id hash; new hashes only.
     # From 1 to 16.
     hash_passes = 2
-    # Wrong passwords in a row after which an account is locked for a while.
+    # Wrong passwords in a row after which an account is locked for a while. Read again at SIGHUP.
     # From 1 to 1000.
     login_failures_max = 10
 
 ticket
-    # How long a ticket is good once it may be used.
+    # How long a ticket is good once it may be used. Read again at SIGHUP.
     # From 1s to 7d.
     life = 30m
-    # How long before a sale opens its tickets are issued.
+    # How long before a sale opens its tickets are issued. Read again at SIGHUP.
     # From 0 to 30d.
     lead = 1d
 
@@ -127,35 +127,40 @@ order
     # Purchases committed in one transaction.
     # From 1 to 4096.
     batch_max = 256
-    # Undecided purchases in the journal; more are answered overloaded.
+    # Undecided purchases in the journal; more are answered overloaded. Read again at SIGHUP.
     # From 1 to 10000000.
     journal_cap = 20000
-    # Age of the oldest undecided purchase at which new ones are answered overloaded.
+    # Age of the oldest undecided purchase at which new ones are answered overloaded. Read again at SIGHUP.
     # From 10ms to 10m.
     journal_age_max = 10s
-    # Quiet time after which the writer reads the journal itself.
+    # Quiet time after which the writer reads the journal itself. Read again at SIGHUP.
     # From 1ms to 1s.
     idle_read = 20ms
-    # Orders a buyer may cancel in one sale before he can buy no more in it, 0 for no limit.
+    # Orders a buyer may cancel in one sale before he can buy no more in it, 0 for no limit. Read again at SIGHUP.
     # From 0 to 1000000.
     cancels_max = 3
 
+catalogue
+    # How often the account of all lots is compared for the metrics; 0 = never. Read again at SIGHUP.
+    # From 0 to 1d.
+    reconcile_every = 1m
+
 inventory
-    # How often the remaining units of each lot are told to the bridges.
+    # How often the remaining units of each lot are told to the bridges. Read again at SIGHUP.
     # From 10ms to 1s.
     hint_every = 200ms
-    # How long a bridge believes a hint that a lot is sold out.
+    # How long a bridge believes a hint that a lot is sold out. Read again at SIGHUP.
     # From 20ms to 1s.
     hint_life = 500ms
 
 payment
-    # How often a payment of unknown outcome is asked about at its provider.
+    # How often a payment of unknown outcome is asked about at its provider. Read again at SIGHUP.
     # From 100ms to 1h.
     query_every = 5s
     # Time for an answer of a payment provider.
     # From 100ms to 1m.
     timeout = 5s
-    # Age at which a provider's signed callback is refused.
+    # Age at which a provider's signed callback is refused. Read again at SIGHUP.
     # From 1s to 1h.
     callback_tolerance = 5m
     # Address of this system for callbacks and pay pages.
@@ -175,7 +180,7 @@ mail
     # Time to hand over one mail.
     # From 100ms to 5m.
     timeout = 10s
-    # Attempts to send a mail before it counts as dead.
+    # Attempts to send a mail before it counts as dead. Read again at SIGHUP.
     # From 1 to 100.
     attempts_max = 10
 
@@ -196,17 +201,17 @@ host
     # Time that messages on their way are given when the process ends.
     # From 0 to 1s.
     linger = 500ms
-    # Time to decide everything journalled after SIGTERM.
+    # Time to decide everything journalled after SIGTERM. Read again at SIGHUP.
     # From 0 to 5m.
     drain = 5s
 
 log
-    # Lines below this level are not written.
+    # Lines below this level are not written. Read again at SIGHUP.
     # One of debug|info|warn|error.
     level = info
-    # Form of a log line.
+    # Form of a log line. Read again at SIGHUP.
     # One of logfmt|json.
     format = logfmt
-    # Lines per second from one place in the program, 0 for no limit.
+    # Lines per second from one place in the program, 0 for no limit. Read again at SIGHUP.
     # From 0 to 1000000.
     rate = 20

@@ -30,8 +30,14 @@ struct config_key {
 /* The rows, in the order of config.def, CONFIG_KEYS of them. */
 extern const struct config_key config_keys[];
 
+/* May the key change while running? */
+bool config_key_reloaded(int number);
+
 /* The number of the key with this name, or -1. */
 int config_key_find(const char *name);
+
+/* load.c: false when one of the ORDERED rows is broken. */
+bool config_check_orders(const struct config *self, struct config_error *error);
 
 /* value.c: text to value and back. */
 

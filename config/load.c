@@ -132,7 +132,7 @@ static bool check_order(const struct config *self, int smaller, int greater, con
                          config_number_write(right->kind, b, text[1]), why);
 }
 
-static bool check_orders(const struct config *self, struct config_error *error) {
+bool config_check_orders(const struct config *self, struct config_error *error) {
 #define ORDERED(smaller, greater, why)                                                             \
     if (!check_order(self, CONFIG_KEY_##smaller, CONFIG_KEY_##greater, why, error)) return false;
 #include "config/config.def"
@@ -177,5 +177,5 @@ bool config_load(struct config *self, const char *file, const char *const *sets,
     if (!take_environment(self, error)) return false;
     for (size_t i = 0; i < sets_count; i++)
         if (!take_set(self, sets[i], error)) return false;
-    return check_orders(self, error) && check_lists(self, error);
+    return config_check_orders(self, error) && check_lists(self, error);
 }

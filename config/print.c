@@ -48,7 +48,8 @@ void config_print(FILE *to, const struct config *self, bool with_sources) {
         }
         char value[CONFIG_TEXT_SIZE];
         config_value_write(self, key, value);
-        (void)fprintf(to, "    # %s\n", key->sentence);
+        (void)fprintf(to, "    # %s%s\n", key->sentence,
+                      config_key_reloaded(i) ? " Read again at SIGHUP." : "");
         print_rule(to, key);
         if (with_sources) print_source(to, self, i);
         const char *quote = needs_quotes(key) ? "\"" : "";
@@ -71,8 +72,9 @@ static json_t *json_value(const struct config *self, const struct config_key *ke
 void config_dump_json(FILE *to, const struct config *self) {
     json_t *all = json_object();
     for (int i = 0; i < CONFIG_KEYS; i++) {
-        json_t *one = json_pack("{s:o, s:s}", "value", json_value(self, &config_keys[i]), "source",
-                                sources[self->origin[i].from]);
+        json_t *one =
+            json_pack("{s:o, s:s, s:b}", "value", json_value(self, &config_keys[i]), "source",
+                      sources[self->origin[i].from], "reloaded", config_key_reloaded(i) ? 1 : 0);
         /* Fails only without memory: the texts are UTF-8, checked when they were read. */
         int failed = one == NULL || json_object_set_new(all, config_keys[i].name, one) != 0;
         assert(!failed);

@@ -21,3 +21,11 @@ int config_key_find(const char *name) {
         if (strcmp(config_keys[i].name, name) == 0) return i;
     return -1;
 }
+
+bool config_key_reloaded(int number) {
+    static const bool reloaded[CONFIG_KEYS] = {
+#define RELOADED(member) [CONFIG_KEY_##member] = true,
+#include "config/config.def"
+    };
+    return reloaded[number];
+}

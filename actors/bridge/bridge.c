@@ -6,14 +6,20 @@
 
 enum { MS = 1000000, ASK_AGAIN = 500 * MS };
 
+/* Purchases that are held already keep the end they were given. */
+static void take_settings(struct bridge *self, const struct settings *it) {
+    self->hold = it->hold;
+    self->inflight_max = it->inflight_max < PURCHASES_MAX ? it->inflight_max : PURCHASES_MAX;
+    self->rate_user = it->rate_user;
+    self->rate_user_burst =
+        it->rate_user_burst > it->rate_user ? it->rate_user_burst : it->rate_user;
+}
+
 static void init(void *state, const struct actor_setup *setup) {
     struct bridge *self = state;
+    struct settings settings = actor_settings(setup);
+    take_settings(self, &settings);
     self->keys = setup->keys;
-    self->hold = setup->hold;
-    self->inflight_max = setup->inflight_max < PURCHASES_MAX ? setup->inflight_max : PURCHASES_MAX;
-    self->rate_user = setup->rate_user;
-    self->rate_user_burst =
-        setup->rate_user_burst > setup->rate_user ? setup->rate_user_burst : setup->rate_user;
     /* Not from 0: an answer to a bridge that has crashed must not find a slot of its successor. */
     uint32_t generation;
     memcpy(&generation, setup->seed, sizeof generation);
@@ -80,6 +86,7 @@ static void handle_one(struct bridge *self, const struct message *in, int64_t no
     case MSG_started:
     case MSG_tick: ask_snapshots(self, now, out); return;
     case MSG_stop: self->stopping = true; return;
+    case MSG_settings: take_settings(self, BODY(in, settings)); return;
     default: outbox_reply_failed(out, in, PROBLEM_malformed); return;
     }
 }

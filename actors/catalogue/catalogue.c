@@ -7,6 +7,7 @@ static void init(void *state, const struct actor_setup *setup) {
     struct catalogue *self = state;
     self->shard = setup->shard;
     self->ids.worker = setup->worker;
+    self->reconcile_every = actor_settings(setup).reconcile_every;
     idmap_init(&self->lot_map, self->lot_cells, CATALOGUE_LOT_CELLS);
 }
 
@@ -91,6 +92,7 @@ static void handle_one(struct catalogue *self, const struct message *in, int64_t
     switch ((enum message_id)in->head.type) {
     case MSG_started:
     case MSG_tick: load(self, now, out); return;
+    case MSG_settings: self->reconcile_every = BODY(in, settings)->reconcile_every; return;
     case MSG_stop: return; /* Nothing here has to be finished. */
     case MSG_product_add:
     case MSG_product_list:
@@ -160,6 +162,7 @@ static void go_on(struct catalogue *self, int64_t now, struct outbox *out) {
         catalogue_set_lots(self, now, out);
     }
     catalogue_answer_waiters(self, now, out);
+    catalogue_reconcile_by_itself(self, now, out);
     for (uint32_t i = 0; i < CATALOGUE_RUNS_MAX; i++) {
         catalogue_run_step(self, &self->runs[i], now, out);
     }

@@ -112,6 +112,7 @@ enum run_stage { RUN_free, RUN_accounts, RUN_counts, RUN_pause, RUN_answer };
 struct run {
     enum run_stage stage;
     struct head head;
+    bool own; /* By itself: the answer is account_figures to the host. */
     uint64_t number;
     int64_t sale_id;
     int64_t until; /* End of the stage. */
@@ -123,6 +124,7 @@ struct catalogue {
     uint8_t shard;
     struct id_source ids;
     bool sales_known, lots_known, dirty;
+    int64_t reconcile_every, reconciled_at; /* By itself, for the figures that the host shows. */
     int64_t asked_at, swept_at, looked_at;
     uint32_t sale_count, lot_count;
     uint64_t runs_made;
@@ -189,6 +191,8 @@ void catalogue_not_settled(struct catalogue *self, struct catalogue_sale *sale,
 /* ---- reconcile.c ---- */
 void catalogue_on_reconcile(struct catalogue *self, const struct message *in, int64_t now,
                             struct outbox *out);
+/* Begins one of its own when its time has come; without a free place, later. */
+void catalogue_reconcile_by_itself(struct catalogue *self, int64_t now, struct outbox *out);
 struct run *catalogue_run(struct catalogue *self, uint64_t number);
 void catalogue_run_account(struct run *run, const struct lot_account *account);
 void catalogue_run_accounts_end(struct catalogue *self, struct run *run, int64_t now);

@@ -14,19 +14,34 @@ static void ask_accounts(struct run *run, int64_t now, struct outbox *out) {
         ->sale_id = run->sale_id;
 }
 
-void catalogue_on_reconcile(struct catalogue *self, const struct message *in, int64_t now,
-                            struct outbox *out) {
+static bool begin(struct catalogue *self, const struct head *head, int64_t sale_id, int64_t now,
+                  struct outbox *out) {
     for (uint32_t i = 0; i < CATALOGUE_RUNS_MAX; i++) {
         struct run *run = &self->runs[i];
         if (run->stage != RUN_free) continue;
-        run->head = in->head;
+        run->head = *head;
+        run->own = head->origin == ACTOR_catalogue;
         run->number = CATALOGUE_RUN | (++self->runs_made * CATALOGUE_RUNS_MAX + i);
-        run->sale_id = BODY(in, reconcile)->sale_id;
+        run->sale_id = sale_id;
         run->count = run->next = run->waiting = run->recounts = 0;
         ask_accounts(run, now, out);
-        return;
+        return true;
     }
-    outbox_refuse(out, in, PROBLEM_overloaded);
+    return false;
+}
+
+void catalogue_on_reconcile(struct catalogue *self, const struct message *in, int64_t now,
+                            struct outbox *out) {
+    if (!begin(self, &in->head, BODY(in, reconcile)->sale_id, now, out))
+        outbox_refuse(out, in, PROBLEM_overloaded);
+}
+
+void catalogue_reconcile_by_itself(struct catalogue *self, int64_t now, struct outbox *out) {
+    const struct head head = { .origin = ACTOR_catalogue };
+    if (self->reconcile_every == 0 || !self->lots_known || outbox_room(out) == 0) return;
+    if (now - self->reconciled_at < self->reconcile_every) return;
+    self->reconciled_at = now;
+    (void)begin(self, &head, 0, now, out);
 }
 
 struct run *catalogue_run(struct catalogue *self, uint64_t number) {
@@ -113,10 +128,11 @@ static const char *off_of(const struct run_lot *lot) {
 }
 
 static void fail(struct run *run, enum problem problem, struct outbox *out) {
+    run->stage = RUN_free;
+    if (run->own) return; /* Old figures say by their time that there are no new ones. */
     const struct message cause = { .head = run->head };
     struct failed *failed = outbox_refuse_with(out, &cause, problem);
     failed->id = run->sale_id;
-    run->stage = RUN_free;
 }
 
 void catalogue_run_failed(struct run *run, const struct message *in, struct outbox *out) {
@@ -151,7 +167,27 @@ static void judge(struct run *run, int64_t now) {
     }
 }
 
-static void answer(struct run *run, struct outbox *out) {
+static void tell_figures(struct run *run, int64_t now, struct outbox *out) {
+    struct account_figures *figures = SEND(out, NOBODY, account_figures, NULL);
+    figures->lots = run->count;
+    figures->at = now;
+    for (uint32_t i = 0; i < run->count; i++) {
+        const struct run_lot *lot = &run->lots[i];
+        int64_t available = difference_of(lot), orders = lot->orders - lot->sold;
+        if (off_of(lot)[0] == 0) continue;
+        figures->lots_off++;
+        figures->difference += available < 0 ? -available : available;
+        figures->difference += orders < 0 ? -orders : orders;
+        if (undos_of(lot) < 0) figures->difference -= undos_of(lot);
+    }
+    run->stage = RUN_free;
+}
+
+static void answer(struct run *run, int64_t now, struct outbox *out) {
+    if (run->own) {
+        tell_figures(run, now, out);
+        return;
+    }
     const struct message cause = { .head = run->head };
     for (; run->next < run->count && outbox_room(out) > 1; run->next++) {
         const struct run_lot *lot = &run->lots[run->next];
@@ -188,11 +224,11 @@ void catalogue_run_step(struct catalogue *self, struct run *run, int64_t now, st
             judge(run, now);
         else if (run->until <= now)
             fail(run, PROBLEM_recovering, out);
-        if (run->stage == RUN_answer) answer(run, out);
+        if (run->stage == RUN_answer) answer(run, now, out);
         return;
     case RUN_pause:
         if (run->until <= now) ask_accounts(run, now, out);
         return;
-    case RUN_answer: answer(run, out); return;
+    case RUN_answer: answer(run, now, out); return;
     }
 }

@@ -6,11 +6,16 @@
 
 enum { TICK_MS = 50, STALL_MS = 3000, MILLISECOND = 1000000 };
 
+static void take_settings(struct inventory *self, const struct settings *it) {
+    self->hint_every = it->hint_every;
+    self->hint_life = it->hint_life;
+}
+
 static void init(void *state, const struct actor_setup *setup) {
     struct inventory *self = state;
     self->shard = setup->shard;
-    self->hint_every = setup->hint_every;
-    self->hint_life = setup->hint_life;
+    struct settings settings = actor_settings(setup);
+    take_settings(self, &settings);
     memcpy(&self->random, setup->seed, sizeof self->random);
     if (self->random == 0) self->random = 1;
     idmap_init(&self->lot_map, self->lot_cells, INVENTORY_LOT_CELLS);
@@ -50,6 +55,7 @@ static void on_message(struct inventory *self, const struct message *in, int64_t
         inventory_on_redis_down(self, now);
         self->next_beat = now; /* Redis may have introduced itself before we were there. */
         break;
+    case MSG_settings: take_settings(self, BODY(in, settings)); break;
     case MSG_tick: inventory_recovery_tick(self, now, out); break;
     case MSG_stop:
         self->stopping = true; /* What is journalled is the order actor's to finish. */

@@ -15,7 +15,7 @@ enum { SKIP_MOST = 10000 };
 static void init(void *state, const struct actor_setup *setup) {
     struct notifier *self = state;
     self->mail_on = setup->mail_on;
-    self->attempts_max = setup->mail_attempts_max;
+    self->attempts_max = actor_settings(setup).mail_attempts_max;
     memcpy(&self->random, setup->seed, sizeof self->random);
 }
 
@@ -164,6 +164,7 @@ static void handle_one(struct notifier *self, const struct message *in, int64_t 
     switch ((enum message_id)in->head.type) {
     case MSG_started:
     case MSG_tick: take(self, now, out); return;
+    case MSG_settings: self->attempts_max = BODY(in, settings)->mail_attempts_max; return;
     case MSG_stop: return; /* What is under way comes again when its lease has lapsed. */
     case MSG_outbox_row: on_row(self, in, now, out); return;
     case MSG_rows_end: self->asking = false; return;

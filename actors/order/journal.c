@@ -19,6 +19,7 @@ void order_journal_row(struct order *self, const struct place *row, bool added, 
         journal->last = entry_id;
         journal->entries++;
     }
+    journal->seen++;
     if (added) journal->new_rows++;
     if (left) journal->left++;
 }
@@ -41,7 +42,7 @@ static void begin_pass(struct order *self, int64_t now, struct outbox *out) {
     journal->pass++;
     journal->pass_at = now;
     journal->after = 0;
-    journal->new_rows = journal->left = 0;
+    journal->new_rows = journal->left = journal->seen = 0;
     ask_page(self, now, out);
 }
 
@@ -61,6 +62,7 @@ void order_on_journal_end(struct order *self, const struct message *in, int64_t 
     journal->after = 0;
     journal->ended_at = now;
     journal->unread = journal->left > 0;
+    journal->rows = journal->seen;
     /* Nothing new: look less often, down to once a second. */
     int64_t longer = journal->gap * 2 < second ? journal->gap * 2 : second;
     journal->gap = journal->new_rows > 0 ? self->idle_read : longer;
@@ -150,4 +152,21 @@ void order_tell_lag(struct order *self, int64_t now, struct outbox *out) {
     SEND(out, ACTOR_inventory, writer_lag, NULL)->age = lagging ? age : 0;
     self->lagging = lagging;
     self->lag_at = now;
+}
+
+/* ---- What the host shows ---- */
+
+void order_tell_figures(struct order *self, int64_t now, struct outbox *out) {
+    uint32_t slot;
+    int64_t lag = chain_first(&self->undecided, &slot) ? now - self->rows[slot].since : 0;
+    struct writer_figures news = { .undecided = self->undecided.count,
+                                   .lag = lag > 0 ? lag : 0,
+                                   .journal_rows = self->journal.rows };
+    const struct writer_figures *told = &self->figures;
+    bool same = news.undecided == told->undecided && news.lag == told->lag &&
+                news.journal_rows == told->journal_rows;
+    if (same || now - self->figures_at < second || !order_room(out, 1)) return;
+    self->figures = news;
+    self->figures_at = now;
+    *SEND(out, NOBODY, writer_figures, NULL) = news;
 }

@@ -28,15 +28,20 @@ static void init_tables(struct order *self) {
     chunks_init(&self->chunks, self->chunk_items, ORDER_CHUNKS_MAX);
 }
 
+static void take_settings(struct order *self, const struct settings *it) {
+    self->journal_age_max = it->journal_age_max;
+    self->idle_read = it->idle_read;
+    self->journal.gap = it->idle_read;
+}
+
 static void init(void *state, const struct actor_setup *setup) {
     struct order *self = state;
+    struct settings settings = actor_settings(setup);
     init_tables(self);
+    take_settings(self, &settings);
     uint32_t batch = setup->batch_max > 0 ? setup->batch_max : 1;
     self->asked_max = batch * BATCHES_ASKED;
     if (self->asked_max > ORDER_ROWS_MAX) self->asked_max = ORDER_ROWS_MAX;
-    self->journal_age_max = setup->journal_age_max;
-    self->idle_read = setup->idle_read;
-    self->journal.gap = setup->idle_read;
     self->journal.unread = true;
     memcpy(&self->recover_request, setup->seed, sizeof self->recover_request);
 }
@@ -101,6 +106,7 @@ static void on_message(struct order *self, const struct message *in, int64_t now
     switch (in->head.type) {
     case MSG_started: on_started(self, now); break;
     case MSG_stop: order_on_stop(self, in, now); break;
+    case MSG_settings: take_settings(self, BODY(in, settings)); break;
     case MSG_tick: order_ask_seen(self, now, out); break;
     case MSG_place: order_on_place(self, in, now, out); break;
     case MSG_decided: order_on_decided(self, in, now, out); break;
@@ -135,6 +141,7 @@ static void handle(void *state, const struct message *in, uint32_t count, int64_
     order_read_journal(self, now, out);
     order_grant_wishes(self, now, out);
     order_tell_lag(self, now, out);
+    order_tell_figures(self, now, out);
 }
 
 static void check(const void *state) {

@@ -108,6 +108,8 @@ struct order_journal {
     int64_t pass_at;   /* It began. */
     uint32_t new_rows; /* In this pass. */
     uint32_t left;     /* Rows that found no room in this pass. */
+    uint32_t seen;     /* Rows in this pass. */
+    uint32_t rows;     /* Rows in the last one that came to the end. */
     int64_t gap;       /* Quiet time before the next pass. */
     int64_t busy_at;   /* A row came, or a decision. */
     int64_t not_before;
@@ -140,6 +142,8 @@ struct order {
     uint64_t left_out, waiters_left_out, poisoned;
 
     struct order_journal journal;
+    struct writer_figures figures; /* As told last. */
+    int64_t figures_at;
     struct order_wish drain, stop;
 
     struct idmap row_map, entry_map, undo_map, return_map;
@@ -256,5 +260,7 @@ void order_on_drain(struct order *self, const struct message *in, int64_t now);
 void order_on_stop(struct order *self, const struct message *in, int64_t now);
 void order_grant_wishes(struct order *self, int64_t now, struct outbox *out);
 void order_tell_lag(struct order *self, int64_t now, struct outbox *out);
+/* To the host, at most once a second and only news. */
+void order_tell_figures(struct order *self, int64_t now, struct outbox *out);
 
 #endif

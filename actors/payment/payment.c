@@ -10,7 +10,7 @@
 static void init(void *state, const struct actor_setup *setup) {
     struct payment *self = state;
     self->ids.worker = setup->worker;
-    self->query_every = setup->payment_query_every;
+    self->query_every = actor_settings(setup).payment_query_every;
     idmap_init(&self->claims, self->claim_cells, PAYMENT_CLAIM_CELLS);
 }
 
@@ -114,6 +114,7 @@ static void handle_one(struct payment *self, const struct message *in, int64_t n
     switch ((enum message_id)in->head.type) {
     case MSG_started:
     case MSG_tick: ask_due(self, now, out); return;
+    case MSG_settings: self->query_every = BODY(in, settings)->payment_query_every; return;
     case MSG_stop: return; /* What is under way comes again from payments_due. */
     case MSG_payment_create: payment_on_create(self, in, now, out); return;
     case MSG_payment_callback: payment_on_callback(self, in, now, out); return;

@@ -7,18 +7,23 @@
 
 enum { MS = 1000000, ASK_AGAIN = 500 * MS };
 
+static void take_settings(struct session *self, const struct settings *it) {
+    self->access_life = it->access_life;
+    self->refresh_life = it->refresh_life;
+    self->idle = it->session_idle;
+    self->ticket_life = it->ticket_life;
+    self->ticket_lead = it->ticket_lead;
+    self->login_failures_max = it->login_failures_max;
+    self->cancels_max = it->cancels_max;
+}
+
 static void init(void *state, const struct actor_setup *setup) {
     struct session *self = state;
+    struct settings settings = actor_settings(setup);
+    take_settings(self, &settings);
     self->keys = setup->keys;
     self->ids.worker = setup->worker;
     memcpy(self->seed, setup->seed, sizeof self->seed);
-    self->access_life = setup->access_life;
-    self->refresh_life = setup->refresh_life;
-    self->idle = setup->session_idle;
-    self->ticket_life = setup->ticket_life;
-    self->ticket_lead = setup->ticket_lead;
-    self->login_failures_max = setup->login_failures_max;
-    self->cancels_max = setup->cancels_max;
 }
 
 void session_random(struct session *self, uint8_t bytes[REFRESH_BYTES]) {
@@ -80,6 +85,7 @@ static void handle_one(struct session *self, const struct message *in, int64_t n
     case MSG_started:
     case MSG_tick: on_time(self, now, out); return;
     case MSG_stop: return;
+    case MSG_settings: take_settings(self, BODY(in, settings)); return;
     default: outbox_reply_failed(out, in, PROBLEM_malformed); return;
     }
 }

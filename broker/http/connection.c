@@ -237,6 +237,7 @@ static void refuse(struct connection *it, enum problem problem, const char *deta
     it->head_only = false;
     it->trace = http_trace(it->port, NULL);
     it->started = it->port->mono;
+    it->shown = 0;
     http_problem_plain(it, problem, detail);
 }
 
@@ -312,6 +313,7 @@ static enum http_progress take_request(struct connection *it, struct outbox *out
     it->old = self->head.old;
     it->trace = http_trace(self, &self->head);
     it->started = self->mono;
+    it->shown = 0;
     struct text body = { it->in + it->head_size, (uint32_t)it->body_size };
     size_t size = it->head_size + it->body_size;
     it->generation++;

@@ -1,6 +1,6 @@
 /* What the files of the HTTP port share.  port.c: life of the port; connection.c: bytes in and out;
  * request.c: request to message; answer.c: message to reply; reply.c: reply to bytes; plain.c: what
- * the port answers itself; peers.c: how often one address may ask. */
+ * the port answers itself; figures.c: what it counts; peers.c: how often one address may ask. */
 #ifndef HTTP_INTERNAL_H
 #define HTTP_INTERNAL_H
 
@@ -46,6 +46,7 @@ struct connection {
     struct http_chunks chunks;
 
     const struct route *route; /* Of the request under way. */
+    uint32_t shown;            /* Its place in the metrics; 0: no route was found. */
     uint64_t trace;
     int64_t started;
     bool head_only, keep_alive, old;
@@ -72,20 +73,29 @@ struct phase_list {
 
 enum { HTTP_OTHERS_MAX = 64, HTTP_SCRATCH = 64 * 1024, HTTP_REPLY_HEAD_MAX = 4096 };
 
+/* By problem, found by its number. */
+enum { HTTP_PROBLEMS_MAX = 128 };
+
 struct http_metrics {
+    struct {
+        enum problem problem;
+        struct metric_counter *counter;
+    } problems[HTTP_PROBLEMS_MAX];
     struct metric_counter *status[6]; /* By hundreds. */
     struct metric_counter *refused, *stale, *cut_off, *odd;
     struct metric_gauge *connections, *inflight;
-    struct metric_histogram *seconds;
+    /* [0]: what never became a message; [1 + i]: the request of route i. */
+    struct metric_histogram *seconds[1 + ROUTES_MAX];
 };
 
 struct port {
     const struct seal_keys *keys;
     struct event_base *base;
     struct listening shop, admin;
-    struct peer_bucket *peers;    /* PEERS_MAX, or NULL when there is no limit. */
-    int64_t peer_cost, peer_most; /* Of one request, and of a full bucket, in ns of refill. */
-    int spare_fd; /* Given up for a moment when the process has no descriptor left. */
+    struct peer_bucket *peers; /* PEERS_MAX, or NULL when there was no limit yet. */
+    int64_t peer_cost,
+        peer_most; /* Of one request (0 = no limit), of a full bucket: ns of refill. */
+    int spare_fd;  /* Given up for a moment when the process has no descriptor left. */
     int64_t deadline;
     size_t head_max, body_max, in_max;
     uint32_t connections_max, inflight_max;
@@ -95,6 +105,7 @@ struct port {
     struct phase_list phases[PHASE_COUNT];
     struct connection *work_first, *work_last;
     uint32_t inflight;
+    bool shoppers; /* http.listen is served, not only admin.listen. */
     bool waited, stopping, stop_told;
     struct message stop; /* Whom to tell `stopped`. */
 
@@ -107,6 +118,10 @@ struct port {
     struct http_head head;
     struct http_metrics metrics;
 };
+
+/* ---- figures.c ---- */
+void http_metrics_open(struct http_metrics *it);
+void http_metrics_problem(const struct http_metrics *it, enum problem problem);
 
 /* ---- connection.c ---- */
 void http_accept(struct port *self, struct listening *from);
@@ -126,7 +141,8 @@ uint64_t http_trace(struct port *self, const struct http_head *head);
 
 /* ---- peers.c ---- */
 enum { PEERS_MAX = 16384 }; /* Addresses that share a bucket replace each other. */
-bool http_peers_open(struct port *self, const struct config *config);
+/* At the start, and when the limit changes.  False: out of memory, then there is no limit. */
+bool http_peers_set(struct port *self, const struct config *config);
 /* Counts a request; false when its client address sends too many. */
 bool http_peer_admit(struct connection *it);
 

@@ -4,6 +4,7 @@
 
 #include "broker/assets.h"
 #include "broker/http/internal.h"
+#include "broker/process.h"
 #include "broker/ready.h"
 
 static void answer(struct connection *it, enum plain which, struct text body) {
@@ -23,17 +24,19 @@ static void readyz(struct connection *it) {
 }
 
 static void metrics(struct connection *it) {
+    enum { OF_PROCESS = 4096 };
     size_t size = 64 * 1024, need;
-    char *text = malloc(size);
+    char *text = malloc(size + OF_PROCESS);
     while (text != NULL && (need = metrics_write(text, size)) >= size) {
         free(text);
         size = need + 1024;
-        text = malloc(size);
+        text = malloc(size + OF_PROCESS);
     }
     if (text == NULL) {
         http_problem_plain(it, PROBLEM_internal, NULL);
         return;
     }
+    process_metrics_write(text + need, OF_PROCESS);
     answer(it, PLAIN_metrics, text_of(text));
     free(text);
 }

@@ -15,7 +15,7 @@
 #include "broker/log.h"
 
 #define NS_PER_S INT64_C(1000000000)
-enum { BACKLOG = 4096, IN_SLACK = 64 };
+enum { BACKLOG = 4096, IN_SLACK = 64, ADMINS_MAX = 64 };
 /* NONBLOCK alone would go round for ever: callbacks only note what is ready. */
 enum { LOOK = EVLOOP_ONCE | EVLOOP_NONBLOCK };
 
@@ -95,29 +95,6 @@ static bool listen_at(struct port *self, struct listening *it, const char *addre
     return true;
 }
 
-static void add_metrics(struct http_metrics *it) {
-    static const char requests[] = "http_requests_total";
-    static const char help[] = "Requests answered, by hundreds of the status.";
-    it->status[2] = metrics_counter(requests, help, METRIC_LABELS("status", "2xx"));
-    it->status[3] = metrics_counter(requests, help, METRIC_LABELS("status", "3xx"));
-    it->status[4] = metrics_counter(requests, help, METRIC_LABELS("status", "4xx"));
-    it->status[5] = metrics_counter(requests, help, METRIC_LABELS("status", "5xx"));
-    it->refused = metrics_counter("http_connections_refused_total",
-                                  "Connections closed at once, at a limit.", METRIC_NO_LABELS);
-    it->stale = metrics_counter("http_stale_answers_total", "Answers whose client had gone.",
-                                METRIC_NO_LABELS);
-    it->cut_off = metrics_counter("http_cut_off_total", "Clients too slow to send or to receive.",
-                                  METRIC_NO_LABELS);
-    it->odd = metrics_counter("http_odd_answers_total", "Answers that did not fit their route.",
-                              METRIC_NO_LABELS);
-    it->connections = metrics_gauge("http_connections", "Open connections.", METRIC_NO_LABELS);
-    it->inflight =
-        metrics_gauge("http_inflight", "Requests waiting for an answer.", METRIC_NO_LABELS);
-    it->seconds =
-        metrics_histogram("http_request_seconds", "From a request's last byte to its answer.",
-                          METRIC_seconds, METRIC_NO_LABELS);
-}
-
 static bool take_memory(struct port *self) {
     self->connections = calloc(self->connections_max, sizeof *self->connections);
     self->unused = calloc(self->connections_max, sizeof *self->unused);
@@ -146,32 +123,48 @@ static struct event_base *make_base(void) {
     return base;
 }
 
-static struct port *http_port_open(const struct port_setup *setup) {
+static void http_port_reload(struct port *self, const struct config *config) {
+    self->deadline = config->http_deadline;
+    self->inflight_max = (uint32_t)config->http_inflight_max;
+    if (!http_peers_set(self, config)) log_error("http", "no memory for a rate limit", LOG_END);
+}
+
+static struct port *open_with(const struct port_setup *setup, bool shoppers) {
     const struct config *config = setup->config;
     struct port *self = calloc(1, sizeof *self);
     if (self == NULL) return NULL;
     self->keys = setup->keys;
     self->shop.fd = self->admin.fd = -1;
-    self->deadline = config->http_deadline;
     self->head_max = (size_t)config->http_headers_max;
     self->body_max = (size_t)config->http_body_max;
     self->in_max = self->head_max + self->body_max + IN_SLACK;
-    self->connections_max = (uint32_t)config->http_connections_max;
-    self->inflight_max = (uint32_t)config->http_inflight_max;
+    self->shoppers = shoppers;
+    self->connections_max = shoppers ? (uint32_t)config->http_connections_max : ADMINS_MAX;
     self->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     self->base = make_base();
     self->wall = clock_now();
     self->mono = clock_mono();
     self->date_second = -1;
     if (getrandom(&self->random, sizeof self->random, 0) < 0) self->random = (uint64_t)self->wall;
-    add_metrics(&self->metrics);
-    if (self->base == NULL || !take_memory(self) || !http_peers_open(self, config) ||
-        !listen_at(self, &self->shop, config->http_listen) ||
+    http_metrics_open(&self->metrics);
+    http_port_reload(self, config);
+    if (self->base == NULL || !take_memory(self) ||
+        (shoppers && !listen_at(self, &self->shop, config->http_listen)) ||
         (config->admin_listen[0] != 0 && !listen_at(self, &self->admin, config->admin_listen))) {
         http_port_close(self);
         return NULL;
     }
     return self;
+}
+
+static struct port *http_port_open(const struct port_setup *setup) {
+    return open_with(setup, true);
+}
+
+static struct port *http_admin_port_open(const struct port_setup *setup) {
+    if (setup->config->admin_listen[0] == 0)
+        log_warn("http", "no admin.listen: this node shows neither health nor metrics", LOG_END);
+    return open_with(setup, false);
 }
 
 /* ---- Closing ---- */
@@ -272,6 +265,7 @@ static void expire(struct connection *it) {
         it->in_used = 0;
         it->trace = http_trace(self, NULL);
         it->started = it->since;
+        it->shown = 0;
         http_problem_plain(it, PROBLEM_timed_out, NULL);
         return;
     case PHASE_waiting:
@@ -368,15 +362,13 @@ uint16_t http_tcp_port(const struct port *self, bool admin) {
     return it->fd < 0 ? 0 : it->tcp_port;
 }
 
-const struct port_type http_port = {
-    .name = "http",
-    .batch_max = 1024,
-    .open = http_port_open,
-    .close = http_port_close,
-    .ready = http_port_ready,
-    .handle = http_port_handle,
-    .poll = http_port_poll,
-    .timeout = http_port_timeout,
-    .step = http_port_step,
-    .wait = http_port_wait,
-};
+#define HTTP_PORT(how)                                                                             \
+    {                                                                                              \
+        .name = "http", .batch_max = 1024, .open = (how), .close = http_port_close,                \
+        .ready = http_port_ready, .handle = http_port_handle, .poll = http_port_poll,              \
+        .timeout = http_port_timeout, .step = http_port_step, .reload = http_port_reload,          \
+        .wait = http_port_wait                                                                     \
+    }
+
+const struct port_type http_port = HTTP_PORT(http_port_open);
+const struct port_type http_admin_port = HTTP_PORT(http_admin_port_open);

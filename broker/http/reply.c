@@ -120,7 +120,7 @@ static void count(struct connection *it, int status) {
     struct http_metrics *metrics = &it->port->metrics;
     int hundreds = status / 100;
     if (hundreds >= 2 && hundreds <= 5) metric_add(metrics->status[hundreds], 1);
-    metric_observe(metrics->seconds, it->port->mono - it->started);
+    metric_observe(metrics->seconds[it->shown], it->port->mono - it->started);
 }
 
 void http_reply(struct connection *it, const struct reply *reply) {
@@ -165,6 +165,7 @@ static uint32_t retry_after(const struct problem_reply *what) {
 void http_problem(struct connection *it, const struct problem_reply *what) {
     enum problem problem = what->problem;
     const char *name = problem_name(problem), *title = problem_title(problem);
+    http_metrics_problem(&it->port->metrics, problem);
     char body[2048]; /* A field of 64 and a detail of 300 bytes, six times as long when escaped. */
     struct json_out out = { .at = body, .capacity = sizeof body };
     if (name == NULL) name = "internal";

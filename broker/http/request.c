@@ -290,6 +290,7 @@ void http_request(struct connection *it, struct text body, struct outbox *out) {
         http_plain(it, (enum plain)match.plain);
         return;
     }
+    it->shown = 1 + (uint32_t)(match.route - route_list());
     if (!http_peer_admit(it)) {
         http_problem(it,
                      &(struct problem_reply){ .problem = PROBLEM_rate_limited, .retry_after = 1 });

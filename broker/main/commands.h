@@ -3,7 +3,23 @@
 #ifndef COMMANDS_H
 #define COMMANDS_H
 
+#include "actors/actor.h"
+#include "config/config.h"
+
 int serve_command(int argc, char **argv);
 int keys_command(int argc, char **argv);
+
+/* What actors need of the settings.  `keys` is borrowed. */
+struct actor_setup actor_values(const struct config *config, const struct seal_keys *keys,
+                                uint32_t worker);
+
+/* Level, format and rate of the log. */
+void log_by_settings(const struct config *config);
+
+/* SIGHUP: reads all sources of the settings and the key file again, gives the threads what may
+ * change while running, and logs each key that differs.  When something in them is wrong nothing
+ * changes.  `config` and `keys` are of this thread alone. */
+void reload_settings(struct config *config, const struct config_options *options,
+                     struct seal_keys *keys);
 
 #endif

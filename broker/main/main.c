@@ -5,6 +5,7 @@
 
 #include "broker/main/commands.h"
 #include "broker/pg/migrate.h"
+#include "broker/version.h"
 #include "config/config.h"
 
 static const struct {
@@ -37,7 +38,7 @@ int main(int argc, char **argv) {
     if (argc < 2) return usage(stderr, 2);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) return usage(stdout, 0);
     if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0) {
-        puts("doorbuster 0.1.0");
+        puts("doorbuster " DOORBUSTER_VERSION);
         return 0;
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {

@@ -43,13 +43,12 @@ static bool take_word(int argc, char **argv, int *at, const char *name, const ch
     return true;
 }
 
-static bool read_options(int argc, char **argv, struct config *config, struct words *words,
-                         int *code) {
-    struct config_options options = { 0 };
+static bool read_options(int argc, char **argv, struct config *config,
+                         struct config_options *options, struct words *words, int *code) {
     struct config_error error;
     *code = 2;
     for (int at = 1; at < argc;) {
-        int taken = config_option(&options, argc, argv, &at);
+        int taken = config_option(options, argc, argv, &at);
         if (taken < 0) return false;
         if (taken > 0) continue;
         if (take_word(argc, argv, &at, "--actors", &words->actors) ||
@@ -60,7 +59,7 @@ static bool read_options(int argc, char **argv, struct config *config, struct wo
         return false;
     }
     *code = 1;
-    if (config_load(config, options.file, options.sets, options.sets_count, &error)) return true;
+    if (config_load(config, options->file, options->sets, options->sets_count, &error)) return true;
     complain(error.text);
     return false;
 }
@@ -85,8 +84,8 @@ static bool read_spread(const struct words *words, uint32_t shards, struct sprea
     return true;
 }
 
-static struct actor_setup actor_values(const struct config *c, const struct seal_keys *keys,
-                                       uint32_t worker) {
+struct actor_setup actor_values(const struct config *c, const struct seal_keys *keys,
+                                uint32_t worker) {
     return (struct actor_setup){
         .worker = worker,
         .shards = (uint8_t)c->shards_count,
@@ -113,6 +112,7 @@ static struct actor_setup actor_values(const struct config *c, const struct seal
         .payment_query_every = c->payment_query_every,
         .mail_attempts_max = (uint32_t)c->mail_attempts_max,
         .mail_on = c->mail_smtp_url[0] != 0,
+        .reconcile_every = c->catalogue_reconcile_every,
     };
 }
 
@@ -154,7 +154,7 @@ static bool raise_descriptors(void) {
     return false;
 }
 
-static void start_log(const struct config *config) {
+void log_by_settings(const struct config *config) {
     enum log_level level = LOG_LEVEL_info;
     enum log_format format = LOG_FORMAT_logfmt;
     log_level_parse(config->log_level, &level);
@@ -162,8 +162,8 @@ static void start_log(const struct config *config) {
     log_setup(level, format, (uint32_t)config->log_rate, STDERR_FILENO);
 }
 
-static int run(const struct config *config, const struct seal_keys *keys,
-               const struct spread *spread, const sigset_t *signals) {
+static int run(const struct config *config, const struct config_options *options,
+               struct seal_keys *keys, const struct spread *spread, const sigset_t *signals) {
     static struct host_place places[SPREAD_PLACES_MAX];
     struct worker_lease lease;
     if (!lease_worker(config, keys, &lease)) return 1;
@@ -180,11 +180,13 @@ static int run(const struct config *config, const struct seal_keys *keys,
     if (host == NULL) return complain("could not start; the log says why");
     log_info("serve", "open", LOG_TEXT("http", config->http_listen),
              LOG_I64("worker", lease.worker), LOG_END);
+    static struct config current; /* What ports were opened with stays as it was. */
+    current = *config;
     int signal = 0;
     while (sigwait(signals, &signal) != 0 || signal == SIGHUP)
-        continue;
+        if (signal == SIGHUP) reload_settings(&current, options, keys);
     log_info("serve", "draining", LOG_I64("signal", signal), LOG_END);
-    bool clean = host_drain(host, config->host_drain);
+    bool clean = host_drain(host, current.host_drain);
     host_close(host);
     log_info("serve", "stopped", LOG_BOOL("journal_decided", clean), LOG_END);
     log_flush();
@@ -193,13 +195,14 @@ static int run(const struct config *config, const struct seal_keys *keys,
 
 int serve_command(int argc, char **argv) {
     static struct config config;
+    static struct config_options options;
     static struct seal_keys keys;
     struct words words = { 0 };
     struct spread spread;
     char error[300];
     int code;
     sigset_t signals;
-    if (!read_options(argc, argv, &config, &words, &code)) return code;
+    if (!read_options(argc, argv, &config, &options, &words, &code)) return code;
     if (!read_spread(&words, (uint32_t)config.shards_count, &spread)) return 2;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -207,14 +210,14 @@ int serve_command(int argc, char **argv) {
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* Before the first thread, so all inherit it. */
     signal(SIGPIPE, SIG_IGN);
-    start_log(&config);
+    log_by_settings(&config);
     if (!raise_descriptors()) return complain("ulimit -n must be at least 64");
     if (!keys_make(config.keys_file)) {
         log_error("serve", "could not make the key file", LOG_ERRNO("error", errno), LOG_END);
         return 1;
     }
     if (!keys_load(config.keys_file, &keys, error, sizeof error)) return complain(error);
-    code = run(&config, &keys, &spread, &signals);
+    code = run(&config, &options, &keys, &spread, &signals);
     sodium_memzero(&keys, sizeof keys);
     return code;
 }

@@ -166,6 +166,10 @@ uint32_t spread_places(const struct spread *self, uint32_t shard_threads,
     /* The shop's thread, or else the first: what it has to do in the others is little. */
     uint32_t last = shop ? thread : 0;
     add_port(&to, PORT_pg_shop, 0, last, &pg_port);
+    /* Health and metrics of a node without shoppers; in no thread of a shard, for it would have to
+     * wait for all its stores in a loop of its own. */
+    if ((self->actors & BIT(ACTOR_bridge)) == 0)
+        add_port(&to, PORT_http, 0, thread, &http_admin_port);
     if (self->door) add_port(&to, PORT_door, 0, last, &door_port);
     return to.count;
 }

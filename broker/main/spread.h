@@ -3,8 +3,8 @@
  *
  * The spread: a thread for the edge, `shard_threads` for the shards in turn, one for the shop; a
  * hop between threads costs a wake-up, so a purchase makes two of them.  Ports are opened where
- * their actors are, and no others.  PORT_pg_shop is there once in every process, for reads and for
- * the lease of the worker id. */
+ * their actors are, and no others; without shoppers PORT_http serves admin.listen alone.
+ * PORT_pg_shop is there once in every process, for reads and for the lease of the worker id. */
 #ifndef SPREAD_H
 #define SPREAD_H
 

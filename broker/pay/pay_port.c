@@ -23,6 +23,10 @@ static struct secret our_secret(const struct port *self) {
     return (struct secret){ (const uint8_t *)self->secret, strlen(self->secret) };
 }
 
+static void reload(struct port *self, const struct config *config) {
+    self->tolerance = config->payment_callback_tolerance;
+}
+
 static struct port *open_port(const struct port_setup *setup) {
     const struct config *config = setup->config;
     struct config_error error;
@@ -42,7 +46,7 @@ static struct port *open_port(const struct port_setup *setup) {
     memcpy(self->merchant, config->payment_sandbox_merchant, /* Bounded by config.def. */
            strnlen(config->payment_sandbox_merchant, sizeof self->merchant - 1));
     snprintf(notify, sizeof notify, "%s/v1/payments/callbacks/sandbox", config->payment_public_url);
-    self->tolerance = config->payment_callback_tolerance;
+    reload(self, config);
     struct sandbox_config sandbox = { .url = config->payment_sandbox_url,
                                       .merchant = self->merchant,
                                       .secret = our_secret(self),
@@ -250,4 +254,5 @@ const struct port_type pay_port = {
     .poll = poll_fds,
     .timeout = timeout,
     .step = step,
+    .reload = reload,
 };

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "broker/batch.h"
+#include "broker/clock.h"
 #include "broker/log.h"
+#include "broker/metrics.h"
 #include "broker/pg/statements.h"
 #include "broker/port.h"
 #include "broker/ready.h"
@@ -33,6 +35,9 @@ struct port {
     enum { IDLE, WAITING, RUNNING, ANSWERING, REFUSING } phase; /* Of the top range. */
     uint32_t tries;
     int64_t running_since, silence_max;
+    int64_t started; /* Monotonic: the statement under way. */
+    struct metric_histogram *seconds[LINK_STATEMENTS_MAX];
+    struct metric_histogram *rows;
     bool told; /* What /readyz was told of the connection. */
     int64_t retry_at;
     uint32_t row;                       /* ANSWERING: the next; REFUSING: the next message. */
@@ -40,13 +45,27 @@ struct port {
     enum problem problem;               /* REFUSING */
 };
 
+static void open_metrics(struct port *self, enum address address) {
+    for (uint32_t i = 0; statements()[i].sql != NULL; i++)
+        self->seconds[i] = metrics_histogram(
+            "pg_statement_seconds", "From sending a statement to its result, with the commit.",
+            METRIC_seconds, METRIC_LABELS("message", message_type(statements()[i].request)->name));
+    self->rows = metrics_histogram("pg_statement_rows", "Messages in a statement.", METRIC_count,
+                                   METRIC_LABELS("address", address_name(address)));
+}
+
+static void pg_reload(struct port *self, const struct config *config) {
+    self->silence_max = config->pg_answer_timeout;
+}
+
 static struct port *pg_open(const struct port_setup *setup) {
     struct port *self = calloc(1, sizeof *self);
     if (self == NULL) abort();
     self->name = setup->name != NULL ? setup->name : address_name(setup->self);
     self->link = link_open(setup->config->pg_dsn, self->name, setup->config->pg_connect_timeout);
-    self->silence_max = setup->config->pg_answer_timeout;
+    pg_reload(self, setup->config);
     batch_init(&self->queue);
+    open_metrics(self, setup->self);
     ready_set(self->name, false);
     return self;
 }
@@ -135,6 +154,8 @@ static void start(struct port *self) {
     values_make(&self->values, top(self), self->ranges[self->depth - 1].count,
                 statement->mode == STATEMENT_BATCH);
     self->running_since = 0;
+    self->started = clock_mono();
+    metric_observe(self->rows, self->ranges[self->depth - 1].count);
     link_start(self->link, number, statement->sql, self->values.count, self->values.value);
     self->phase = RUNNING;
 }
@@ -172,10 +193,11 @@ static void on_error(struct port *self, const struct pg_error *error, int64_t no
         return;
     }
     if (problem == PROBLEM_none)
-        log_error(self->name, "statement failed", LOG_I64("what", top(self)->head.type),
-                  LOG_I64("rows", range->count), LOG_TEXT("sqlstate", error->state),
-                  LOG_TEXT("why", error->message), LOG_TEXT("constraint", error->constraint),
-                  LOG_END);
+        log_error(self->name, "statement failed",
+                  LOG_TEXT("what", message_type((enum message_id)top(self)->head.type)->name),
+                  LOG_HEX("trace", top(self)->head.trace), LOG_I64("rows", range->count),
+                  LOG_TEXT("sqlstate", error->state), LOG_TEXT("why", error->message),
+                  LOG_TEXT("constraint", error->constraint), LOG_END);
     if (is_stale(error->state)) link_drop(self->link, now);
     if (is_stale(error->state) || is_collision(error->state) || is_outage(error->state)) {
         refuse(self, PROBLEM_unavailable);
@@ -305,9 +327,16 @@ static void answer_on(struct port *self, struct outbox *out) {
 
 /* ---- The port ---- */
 
+static void observe(struct port *self) {
+    uint32_t number;
+    if (statement_for(top(self)->head.type, &number) != NULL)
+        metric_observe(self->seconds[number], clock_mono() - self->started);
+}
+
 static void on_event(struct port *self, enum link_event event, int64_t now) {
     if (event == LINK_nothing) return;
     assert(self->phase == RUNNING);
+    observe(self);
     if (event == LINK_unknown) {
         refuse(self, PROBLEM_unavailable);
     } else if (link_error(self->link) != NULL) {
@@ -396,4 +425,5 @@ const struct port_type pg_port = {
     .poll = pg_poll,
     .timeout = pg_timeout,
     .step = pg_step,
+    .reload = pg_reload,
 };

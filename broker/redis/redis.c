@@ -75,7 +75,7 @@ struct port {
     uint32_t first, count;
 
     struct metric_counter *calls, *drops, *undecodable;
-    struct metric_histogram *seconds, *rows;
+    struct metric_histogram *seconds[SCRIPT_COUNT], *rows;
 };
 
 /* ---- Sending ---- */
@@ -286,7 +286,7 @@ static const char *on_call(struct port *self, struct pending *pending, const str
     else
         self->asking = false;
     if (self->phase == PHASE_setup && reply->kind == REPLY_error) return "meta cannot be read";
-    metric_observe(self->seconds, clock_mono() - pending->sent);
+    metric_observe(self->seconds[pending->call->script], clock_mono() - pending->sent);
     metric_observe(self->rows, call->row_count);
     uint64_t undecodable = self->state.undecodable;
     enum script_verdict verdict =
@@ -484,6 +484,11 @@ static struct text address_of(const char *list, uint32_t shard) {
     return (struct text){ "", 0 };
 }
 
+static void redis_reload(struct port *self, const struct config *config) {
+    self->timeout = config->redis_timeout;
+    self->state.journal_cap = (uint32_t)config->order_journal_cap;
+}
+
 static bool configure(struct port *self, const struct config *config) {
     struct config_error error;
     struct text address = address_of(config->redis_address, self->state.shard);
@@ -500,8 +505,7 @@ static bool configure(struct port *self, const struct config *config) {
         log_error("redis", "password cannot be read", LOG_TEXT("error", error.text), LOG_END);
         return false;
     }
-    self->timeout = config->redis_timeout;
-    self->state.journal_cap = (uint32_t)config->order_journal_cap;
+    redis_reload(self, config);
     return true;
 }
 
@@ -524,8 +528,10 @@ static struct port *redis_open(const struct port_setup *from) {
         metrics_counter("redis_drops_total", "Connections to Redis given up.", METRIC_NO_LABELS);
     self->undecodable = metrics_counter("redis_journal_unreadable_total",
                                         "Journal rows that could not be read.", METRIC_NO_LABELS);
-    self->seconds = metrics_histogram("redis_call_seconds", "From sending a script to its reply.",
-                                      METRIC_seconds, METRIC_NO_LABELS);
+    for (int i = 0; i < SCRIPT_COUNT; i++)
+        self->seconds[i] =
+            metrics_histogram("redis_call_seconds", "From sending a script to its reply.",
+                              METRIC_seconds, METRIC_LABELS("script", script_name((enum script)i)));
     self->rows = metrics_histogram("redis_call_rows", "Messages in a script call.", METRIC_count,
                                    METRIC_NO_LABELS);
     return self;
@@ -541,4 +547,5 @@ const struct port_type redis_port = {
     .poll = redis_poll,
     .timeout = redis_timeout,
     .step = redis_step,
+    .reload = redis_reload,
 };

@@ -479,6 +479,71 @@ static void what_the_port_says_itself(void **state) {
     has(ask("POST", "/v1/orders/1/cancel", "", "{\"order_id\":\"2\"}"), "stands in the path");
 }
 
+static void what_it_counts(void **state) {
+    (void)state;
+    script.answer = MSG_order_view;
+    buy();
+    script.answer = MSG_failed;
+    script.problem = PROBLEM_sold_out;
+    buy();
+    buy();
+    ask("GET", "/nowhere", "", "");
+    const char *got = ask("GET", "/metrics", "", "");
+    has(got, "doorbuster_http_request_seconds_count{message=\"order_create\"} 3\n");
+    has(got, "doorbuster_http_request_seconds_count{message=\"none\"} 1\n");
+    lacks(got, "message=\"order_get\""); /* Nobody has asked yet. */
+    has(got, "doorbuster_http_problems_total{problem=\"sold_out\"} 2\n");
+    has(got, "doorbuster_http_problems_total{problem=\"not_found\"} 1\n");
+    has(got, "doorbuster_http_problems_total{problem=\"overloaded\"} 0\n");
+    has(got, "doorbuster_build_info{version=\"");
+    has(got, "\nprocess_resident_memory_bytes ");
+    has(got, "\nprocess_open_fds ");
+    has(got, "\nprocess_start_time_seconds ");
+}
+
+static void reload(const struct config *config) {
+    harness.reload = config;
+    for (int i = 0; i < 1000 && atomic_load(&harness.reload) != NULL; i++)
+        usleep(1000);
+    assert_null(atomic_load(&harness.reload));
+}
+
+static void limits_change_while_it_runs(void **state) {
+    (void)state;
+    static struct config config;
+    config = harness.config;
+    config.http_rate_peer = config.http_rate_peer_burst = 2;
+    script.answer = MSG_order_view;
+    has(buy(), " 201 ");
+    reload(&config);
+    has(buy(), " 201 ");
+    has(buy(), " 201 ");
+    has(buy(), " 429 ");
+    config.http_rate_peer = config.http_rate_peer_burst = 0;
+    reload(&config);
+    has(buy(), " 201 ");
+    config.http_inflight_max = 0;
+    reload(&config);
+    has(buy(), "\"overloaded\"");
+}
+
+/* A node without shoppers shows its figures all the same. */
+static void admin_alone(void **state) {
+    (void)state;
+    http_harness_end(&harness);
+    snprintf(harness.config.admin_listen, sizeof harness.config.admin_listen, "127.0.0.1:0");
+    harness.type = &http_admin_port;
+    atomic_store(&harness.ending, false);
+    http_harness_start(&harness);
+    assert_int_equal(harness.tcp_port, 0);
+    harness.tcp_port = http_tcp_port(harness.port, true);
+    assert_int_not_equal(harness.tcp_port, 0);
+    has(ask("GET", "/healthz", "", ""), " 200 ");
+    has(ask("GET", "/metrics", "", ""), "doorbuster_build_info");
+    has(buy(), " 404 ");
+    has(ask("GET", "/v1/sales", "", ""), " 404 ");
+}
+
 static void stopping(void **state) {
     (void)state;
     script.answer = MSG_order_view;
@@ -521,6 +586,9 @@ int main(void) {
         TEST(shoppers_leave_descriptors_for_the_rest),
         TEST(slow_requests_end),
         TEST(what_the_port_says_itself),
+        TEST(what_it_counts),
+        TEST(limits_change_while_it_runs),
+        TEST(admin_alone),
         TEST(stopping),
     };
     signal(SIGPIPE, SIG_IGN);

@@ -12,6 +12,7 @@ void http_harness_init(struct http_harness *self) {
                               "101112131415161718191a1b1c1d1e1f\n";
     uint32_t line;
     memset(self, 0, sizeof *self);
+    self->type = &http_port;
     config_defaults(&self->config);
     snprintf(self->config.http_listen, sizeof self->config.http_listen, "127.0.0.1:0");
     bool good = seal_keys_parse(&self->keys, key, sizeof key - 1, &line);
@@ -40,7 +41,7 @@ static void deliver(struct http_harness *self, struct batch *sent, struct batch 
     }
     batch_reset(sent);
     struct outbox none = batch_outbox(sent, PORT_http, 0, ROOM);
-    http_port.handle(self->port, answers->items, answers->count, clock_now(), &none);
+    self->type->handle(self->port, answers->items, answers->count, clock_now(), &none);
     batch_reset(answers);
 }
 
@@ -57,13 +58,18 @@ static void *run(void *context) {
         int64_t now = clock_now() + self->wall_shift;
         if (atomic_load(&self->stop) && !told) {
             told = true;
-            http_port.handle(self->port, &stop, 1, now, &out);
+            self->type->handle(self->port, &stop, 1, now, &out);
         }
-        http_port.step(self->port, now, &out);
+        const struct config *config = atomic_load(&self->reload);
+        if (config != NULL) {
+            self->type->reload(self->port, config);
+            atomic_store(&self->reload, NULL);
+        }
+        self->type->step(self->port, now, &out);
         if (sent.count > 0)
             deliver(self, &sent, &answers);
         else
-            http_port.wait(self->port, NULL, 0, 20 * INT64_C(1000000));
+            self->type->wait(self->port, NULL, 0, 20 * INT64_C(1000000));
     }
     batch_fini(&sent);
     batch_fini(&answers);
@@ -72,7 +78,7 @@ static void *run(void *context) {
 
 void http_harness_start(struct http_harness *self) {
     struct port_setup setup = { .config = &self->config, .keys = &self->keys, .self = PORT_http };
-    self->port = http_port.open(&setup);
+    self->port = self->type->open(&setup);
     assert(self->port != NULL);
     self->tcp_port = http_tcp_port(self->port, false);
     int failed = pthread_create(&self->thread, NULL, run, self);
@@ -83,5 +89,5 @@ void http_harness_start(struct http_harness *self) {
 void http_harness_end(struct http_harness *self) {
     atomic_store(&self->ending, true);
     pthread_join(self->thread, NULL);
-    http_port.close(self->port);
+    self->type->close(self->port);
 }

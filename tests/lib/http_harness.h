@@ -16,6 +16,9 @@ struct http_harness {
     void (*serve)(void *context, const struct message *in, struct outbox *out);
     void *context;
 
+    const struct port_type *type;          /* http_port, unless changed before the start. */
+    _Atomic(const struct config *) reload; /* Taken by the thread, which then sets it to NULL. */
+
     struct port *port;
     uint16_t tcp_port;
     atomic_bool ending, stop; /* stop: send MSG_stop once. */

@@ -249,6 +249,35 @@ static void test_full_and_stopping(void **state) {
     assert_refused(PROBLEM_stopping);
 }
 
+static void test_settings_that_change(void **state) {
+    (void)state;
+    struct order_list list = { .user_id = USER };
+    struct settings settings = { .hold = 50 * ms, .inflight_max = 1, .rate_user = 1 };
+    buy(1); /* Under the old ones, and it keeps its end. */
+    for (int i = 0; i < 5; i++)
+        give(MSG_order_list, &list, PORT_http, PORT_http, 1);
+    only(ACTOR_order, MSG_order_list);
+    give(MSG_settings, &settings, NOBODY, NOBODY, 0);
+    assert_int_equal(sent.count, 0);
+    assert_int_equal(bridge->rate_user_burst, 1); /* At least a second's. */
+    assert_true(bridge->hold == 50 * ms);
+    now += 100 * ms;
+    give(MSG_order_list, &list, PORT_http, PORT_http, 1);
+    only(ACTOR_order, MSG_order_list);
+    give(MSG_order_list, &list, PORT_http, PORT_http, 1);
+    assert_refused(PROBLEM_rate_limited);
+    now += 1000 * ms;
+    tick();
+    assert_int_equal(bridge->in_flight, 0); /* The purchase's hold is over. */
+    settings.rate_user = 0;
+    give(MSG_settings, &settings, NOBODY, NOBODY, 0);
+    buy(2);
+    assert_true(((const struct reserve *)only(ACTOR_inventory, MSG_reserve))->order_id == ORDER);
+    assert_true(sent.items[0].head.deadline == now + 50 * ms);
+    buy(3);
+    assert_refused(PROBLEM_overloaded);
+}
+
 static void test_rate_and_revocation(void **state) {
     (void)state;
     bridge->rate_user = 10;
@@ -425,6 +454,7 @@ int main(void) {
         TEST(test_hint_refuses_only_strangers),
         TEST(test_hint_dies),
         TEST(test_full_and_stopping),
+        TEST(test_settings_that_change),
         TEST(test_rate_and_revocation),
         TEST(test_pages),
         TEST(test_list_pages_through),

@@ -66,6 +66,43 @@ static const struct reconcile_view *account(void) {
     return PROBE_SENT(&probe, PORT_door, reconcile_view, 0);
 }
 
+static const struct account_figures *figures(void) {
+    return PROBE_SENT(&probe, NOBODY, account_figures, -1);
+}
+
+/* For the metrics: by itself, as often as the settings say, and told to the host alone. */
+static void the_account_is_compared_by_itself(void **state) {
+    (void)state;
+    world.sold = world.orders = world.held = 10;
+    world.available = 90;
+    start_in(sale_state_open, lot_state_open);
+    pass(2 * SECOND);
+    assert_int_equal(count(NOBODY, MSG_account_figures), 0); /* 0 = never. */
+    struct settings settings = { .reconcile_every = 10 * SECOND };
+    probe_give(&probe, NOBODY, &settings, MSG_settings);
+    pass(SECOND);
+    assert_int_equal(figures()->lots, LOTS);
+    assert_int_equal(figures()->lots_off, 0);
+    assert_int_equal(figures()->difference, 0);
+    assert_true(figures()->at <= probe.now && figures()->at > probe.now - SECOND);
+    assert_int_equal(count(PORT_door, MSG_reconcile_view), 0);
+    world.available = 87; /* In both lots. */
+    forget();
+    pass(8 * SECOND);
+    assert_int_equal(count(NOBODY, MSG_account_figures), 0);
+    pass(4 * SECOND);
+    assert_int_equal(count(NOBODY, MSG_account_figures), 1);
+    assert_int_equal(figures()->lots_off, LOTS);
+    assert_int_equal(figures()->difference, 3 * LOTS);
+    world.orders = 12;
+    pass(12 * SECOND);
+    assert_int_equal(figures()->difference, 5 * LOTS);
+    forget();
+    world.redis = false; /* No figures are better than wrong ones. */
+    pass(15 * SECOND);
+    assert_int_equal(count(NOBODY, MSG_account_figures), 0);
+}
+
 static void an_exact_account(void **state) {
     (void)state;
     world.sold = world.orders = 10;
@@ -152,6 +189,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_drained_sale_settles_by_itself),
         TEST(settle_says_what_is_still_open),
+        TEST(the_account_is_compared_by_itself),
+        TEST(the_account_is_compared_by_itself),
         TEST(an_exact_account),
         TEST(what_is_off_is_named_after_four_looks),
         TEST(two_stores_read_at_two_instants_are_read_again),

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -123,6 +124,40 @@ static void levels(void **state) {
     assert_false(log_level_parse("Debug", &level));
     assert_true(log_format_parse("json", &format) && format == LOG_FORMAT_json);
     assert_false(log_format_parse("", &format));
+}
+
+static void the_node_stands_in_every_line(void **state) {
+    (void)state;
+    log_node("edge-1");
+    log_info("a", "yes", LOG_END);
+    assert_string_equal(take_after_time(), "level=info node=edge-1 actor=a msg=yes\n");
+    log_node("");
+    log_info("a", "yes", LOG_END);
+    assert_string_equal(take_after_time(), "level=info actor=a msg=yes\n");
+}
+
+/* Only where the stream is the one that systemd opened for the journal. */
+static void the_journal_gets_priorities(void **state) {
+    (void)state;
+    struct stat status;
+    char stream[64];
+    assert_int_equal(fstat(ends[1], &status), 0);
+    (void)snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)status.st_dev,
+                   (uintmax_t)status.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    log_setup(LOG_LEVEL_debug, LOG_FORMAT_logfmt, 0, ends[1]);
+    log_error("a", "e", LOG_END);
+    assert_memory_equal(take(), "<3>ts=", 6);
+    log_debug("a", "d", LOG_END);
+    assert_memory_equal(take(), "<7>ts=", 6);
+    log_setup(LOG_LEVEL_info, LOG_FORMAT_json, 0, ends[1]);
+    log_info("a", "i", LOG_END);
+    assert_memory_equal(take(), "<6>{\"ts\":", 9);
+    setenv("JOURNAL_STREAM", "1:1", 1);
+    log_setup(LOG_LEVEL_info, LOG_FORMAT_logfmt, 0, ends[1]);
+    log_info("a", "i", LOG_END);
+    assert_memory_equal(take(), "ts=", 3);
+    unsetenv("JOURNAL_STREAM");
 }
 
 static void long_texts_and_lines_are_cut(void **state) {
@@ -270,6 +305,8 @@ int main(void) {
         TEST(logfmt_quotes_and_escapes),
         TEST(json_line),
         TEST(levels),
+        TEST(the_node_stands_in_every_line),
+        TEST(the_journal_gets_priorities),
         TEST(long_texts_and_lines_are_cut),
         TEST(a_site_is_limited_but_never_silent),
         TEST(lost_lines_are_told),

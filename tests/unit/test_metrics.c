@@ -90,6 +90,39 @@ static void histogram_is_cumulative_and_in_seconds(void **state) {
     assert_non_null(strstr(text, "_wait_seconds_count{actor=\"order\"} 4\n"));
 }
 
+/* One per message type: those that this node never sees are left out. */
+static void an_untouched_histogram_with_labels_is_not_shown(void **state) {
+    (void)state;
+    (void)metrics_histogram("h_seconds", "H.", METRIC_seconds, METRIC_LABELS("message", "a"));
+    struct metric_histogram *b =
+        metrics_histogram("h_seconds", "H.", METRIC_seconds, METRIC_LABELS("message", "b"));
+    (void)metrics_histogram("plain", "P.", METRIC_count, METRIC_NO_LABELS);
+    metric_observe(b, INT64_C(90000000000)); /* Only the last bucket. */
+    write_all();
+    assert_null(strstr(text, "message=\"a\""));
+    assert_non_null(strstr(text, "doorbuster_h_seconds_count{message=\"b\"} 1\n"));
+    assert_non_null(strstr(text, "doorbuster_plain_count 0\n"));
+}
+
+static void gauges_of_seconds_hold_nanoseconds(void **state) {
+    (void)state;
+    struct metric_gauge *lag = metrics_gauge("lag_seconds", "L.", METRIC_LABELS("shard", "0"));
+    metric_set(lag, 1500000000);
+    write_all();
+    assert_non_null(strstr(text, "doorbuster_lag_seconds{shard=\"0\"} 1.5\n"));
+    metric_set(lag, -250000000);
+    write_all();
+    assert_non_null(strstr(text, "doorbuster_lag_seconds{shard=\"0\"} -0.25\n"));
+}
+
+/* A port that is opened again finds its series. */
+static void known_series_are_found_after_the_seal(void **state) {
+    (void)state;
+    struct metric_counter *one = metrics_counter("x_total", "X.", METRIC_LABELS("a", "1"));
+    metrics_seal();
+    assert_ptr_equal(one, metrics_counter("x_total", "X.", METRIC_LABELS("a", "1")));
+}
+
 static void histogram_of_counts(void **state) {
     (void)state;
     struct metric_histogram *batch =
@@ -193,6 +226,9 @@ int main(void) {
         cmocka_unit_test_setup(same_labels_same_series, start_anew),
         cmocka_unit_test_setup(gauge_is_read_when_written, start_anew),
         cmocka_unit_test_setup(histogram_is_cumulative_and_in_seconds, start_anew),
+        cmocka_unit_test_setup(an_untouched_histogram_with_labels_is_not_shown, start_anew),
+        cmocka_unit_test_setup(gauges_of_seconds_hold_nanoseconds, start_anew),
+        cmocka_unit_test_setup(known_series_are_found_after_the_seal, start_anew),
         cmocka_unit_test_setup(histogram_of_counts, start_anew),
         cmocka_unit_test_setup(every_line_is_well_formed, start_anew),
         cmocka_unit_test_setup(a_short_buffer_is_told, start_anew),

@@ -103,6 +103,37 @@ static void rows_go_in_rid_order(void **state) {
     }
 }
 
+static void the_host_is_told_figures(void **state) {
+    (void)state;
+    probe_pass(&probe, 2000 * MS);
+    assert_int_equal(COUNT(NOBODY, writer_figures), 0); /* Nothing is no news. */
+    place(1, 1, 2, 11);
+    place(2, 1, 2, 12);
+    probe_pass(&probe, 1500 * MS);
+    assert_true(COUNT(NOBODY, writer_figures) <= 3); /* Once a second. */
+    assert_int_equal(SENT(NOBODY, writer_figures)->undecided, 2);
+    assert_true(SENT(NOBODY, writer_figures)->lag >= 500 * MS);
+    assert_true(SENT(NOBODY, writer_figures)->lag <= 1500 * MS);
+    struct place rows[] = { place_of(1, 1, 2, 11), place_of(2, 1, 2, 12) };
+    journal(rows, 2);
+    probe_pass(&probe, 1000 * MS);
+    assert_int_equal(SENT(NOBODY, writer_figures)->journal_rows, 2);
+    accept(1);
+    accept(2);
+    probe_pass(&probe, 1100 * MS);
+    assert_int_equal(SENT(NOBODY, writer_figures)->undecided, 0);
+    assert_true(SENT(NOBODY, writer_figures)->lag == 0);
+}
+
+static void settings_change_while_it_runs(void **state) {
+    (void)state;
+    GIVE(NOBODY, settings, .journal_age_max = 100 * MS, .idle_read = 7 * MS);
+    assert_true(self()->idle_read == 7 * MS);
+    place(1, 1, 1, 11);
+    probe_pass(&probe, 300 * MS);
+    assert_true(SENT(ACTOR_inventory, writer_lag)->age > 100 * MS);
+}
+
 static void no_more_are_asked_than_postgresql_takes(void **state) {
     (void)state;
     for (uint64_t seq = 1; seq <= 1500; seq++)
@@ -270,6 +301,8 @@ int main(void) {
         TEST(dup_gives_the_first_order_and_its_own_units_back),
         TEST(fenced_is_forgotten_and_asks_for_recovery),
         TEST(rows_go_in_rid_order),
+        TEST(the_host_is_told_figures),
+        TEST(settings_change_while_it_runs),
         TEST(no_more_are_asked_than_postgresql_takes),
         TEST(an_unknown_commit_is_asked_again_in_order),
         TEST(an_answer_that_does_not_come_is_asked_for),
