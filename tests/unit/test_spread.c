@@ -76,12 +76,17 @@ static void test_only_ports_that_are_needed(void **state) {
     lay("edge", NULL, 4, 1);
     assert_int_equal(count, 3);
     assert_int_equal(thread_of(PORT_http, 0), 0);
+    assert_ptr_equal(places[1].port, &http_port);
     lay("session,notifier", "1", 4, 1);
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 6);
+    assert_int_equal(thread_of(PORT_http, 0), 0); /* For health and metrics alone. */
+    for (uint32_t i = 0; i < count; i++)
+        if (places[i].address == PORT_http) assert_ptr_equal(places[i].port, &http_admin_port);
     assert_int_equal(thread_of(PORT_hash, 0), 0);
     assert_int_equal(thread_of(PORT_pay, 0), -1);
     lay("order", "1", 4, 1);
-    assert_int_equal(count, 3);
+    assert_int_equal(count, 4);
+    assert_int_equal(thread_of(PORT_http, 0), 1); /* It must not wait for the shard's stores. */
     assert_int_equal(thread_of(PORT_redis, 1), -1);
 }
 
