@@ -122,8 +122,9 @@ void *outbox_every(struct outbox *out, enum address to, enum message_id id);
 /* Sends the message on unchanged; the receiver's replies go to the one who sent it to us. */
 void outbox_forward(struct outbox *out, enum address to, const struct message *message);
 
-/* Tells the host that this part can (or cannot) serve shoppers, if that is news: `*told` starts as
- * 0 and is this function's. */
+/* Tells the host that this part (this shard's, where it is sharded) can or cannot serve shoppers,
+ * if that is news: `*told` starts as 0 and is this function's.  To be called where it may have
+ * changed, and at `started`. */
 void outbox_ready(struct outbox *out, bool yes, uint8_t *told);
 
 #define SEND(out, to, name, cause) ((struct name *)outbox_send((out), (to), MSG_##name, (cause)))
@@ -150,7 +151,7 @@ struct text outbox_printf(struct outbox *out, const char *format, ...)
 struct actor_setup {
     uint8_t shard;
     uint8_t shards;  /* How many there are; 0 counts as 1. */
-    uint32_t worker; /* For ids; distinct per actor kind and node: host gives worker ids. */
+    uint32_t worker; /* For ids: one number per process; each kind of id has one actor. */
     uint16_t node;
     uint8_t seed[32]; /* The actor's only randomness. */
     const struct seal_keys *keys;

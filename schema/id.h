@@ -3,7 +3,8 @@
  * id: 63 bits, time-ordered: 41 bits of milliseconds since 2024-01-01 UTC, 10 bits worker, 12 bits
  * sequence.  The worker id is leased in PostgreSQL, so two nodes never make the same id.  In the id
  * of an order the last 6 bits of the sequence are the shard of its lot, so that whoever asks about
- * an order knows where.
+ * an order knows where.  The first bit of the sequence is set in an id with a shard and in no
+ * other: one worker never gives the same number twice, whichever layouts it uses.
  * rid: one deduction in the hot counter: 7 bits shard, 20 bits epoch, 36 bits sequence.  Within a
  * shard a later reservation has a larger rid; a later epoch always has. */
 #ifndef ID_H
@@ -21,12 +22,12 @@ struct id_source {
     int64_t last_ms;
 };
 
-/* The next id.  `now` is wall time in ns; when it goes back, or 4096 ids were made in one
+/* The next id.  `now` is wall time in ns; when it goes back, or 2048 ids were made in one
  * millisecond, ids run ahead of the clock instead of repeating.  Never fails. */
 int64_t id_next(struct id_source *self, int64_t now);
 
-/* The next id for an order of a lot in this shard, from a source of its own; 64 in a millisecond.
- */
+/* The next id for an order of a lot in this shard, from a source of its own; 32 in a
+ * millisecond. */
 int64_t id_next_in_shard(struct id_source *self, int64_t now, uint32_t shard);
 
 /* The shard of an order where there are `shards` (0 counts as 1); always one that exists. */

@@ -4,7 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
-enum { MS = 1000000, ASK_AGAIN = 500 * MS };
+#include "schema/id.h"
+
+enum { MS = 1000000 };
 
 /* Purchases that are held already keep the end they were given. */
 static void take_settings(struct bridge *self, const struct settings *it) {
@@ -20,41 +22,70 @@ static void init(void *state, const struct actor_setup *setup) {
     struct settings settings = actor_settings(setup);
     take_settings(self, &settings);
     self->keys = setup->keys;
+    self->shards = setup->shards > 0 ? setup->shards : 1;
     /* Not from 0: an answer to a bridge that has crashed must not find a slot of its successor. */
     uint32_t generation;
     memcpy(&generation, setup->seed, sizeof generation);
+    memcpy(&self->news.number, setup->seed + 4, sizeof self->news.number);
+    memcpy(&self->catalogue.number, setup->seed + 8, sizeof self->catalogue.number);
     for (uint32_t i = 0; i < PURCHASES_MAX; i++) {
         self->slots[i].next = i + 1;
         self->slots[i].generation = generation;
     }
 }
 
-/* Snapshots are asked for until they have come: the actors may start after us. */
-static void ask_snapshots(struct bridge *self, int64_t now, struct outbox *out) {
-    if (now - self->asked_at < ASK_AGAIN) return;
-    self->asked_at = now;
-    if (!self->catalogue_known) {
-        SEND(out, ACTOR_catalogue, sale_rows_get, NULL);
-        SEND(out, ACTOR_catalogue, lot_rows_get, NULL);
-    }
-    if (!self->revoked_known) SEND(out, ACTOR_session, revoked_load, NULL);
+void bridge_tell_ready(struct bridge *self, struct outbox *out) {
+    outbox_ready(out, self->catalogue.known && self->news.known && !self->stopping,
+                 &self->told_ready);
 }
 
-static void on_rows_end(struct bridge *self, const struct message *in) {
-    uint32_t what = BODY(in, rows_end)->what;
-    if (what == MSG_lot_rows_get) self->catalogue_known = true;
-    if (what == MSG_revoked_load) self->revoked_known = true;
+static void on_time(struct bridge *self, int64_t now, struct outbox *out) {
+    follow_tick(&self->catalogue, now, out);
+    bridge_ask_revoked(self, now, out);
+}
+
+static void on_rows_end(struct bridge *self, const struct message *in, struct outbox *out) {
+    if (BODY(in, rows_end)->what == MSG_revoked_load)
+        bridge_on_revoked_end(self, in);
+    else if (follow_end(&self->catalogue, in))
+        bridge_after_snapshot(self);
+    bridge_tell_ready(self, out);
+}
+
+static void on_stop(struct bridge *self, struct outbox *out) {
+    self->stopping = true;
+    bridge_tell_ready(self, out);
 }
 
 /* A person acts: user and session stand in the message, filled by the port from the token. */
-static void pass_on(struct bridge *self, const struct message *in, enum address to, int64_t now,
-                    struct outbox *out) {
+static bool admitted(struct bridge *self, const struct message *in, int64_t now,
+                     struct outbox *out) {
     const struct message_type *type = message_type((enum message_id)in->head.type);
     const struct field *user = field_named(type, text_of("user_id"));
     const struct field *session = field_named(type, text_of("session_id"));
     int64_t user_id = user ? field_number(user, in->body) : 0;
     int64_t session_id = session ? field_number(session, in->body) : 0;
-    if (bridge_admit(self, in, user_id, session_id, now, out)) outbox_forward(out, to, in);
+    return bridge_admit(self, in, user_id, session_id, now, out);
+}
+
+static void pass_on(struct bridge *self, const struct message *in, enum address to, int64_t now,
+                    struct outbox *out) {
+    if (admitted(self, in, now, out)) outbox_forward(out, to, in);
+}
+
+static void on_order_cancel(struct bridge *self, const struct message *in, int64_t now,
+                            struct outbox *out) {
+    if (!admitted(self, in, now, out)) return;
+    outbox_about(out, id_shard(BODY(in, order_cancel)->order_id, self->shards));
+    outbox_forward(out, ACTOR_order, in);
+}
+
+/* Any order actor can read a list; those of all shards share the work. */
+static void on_order_list(struct bridge *self, const struct message *in, int64_t now,
+                          struct outbox *out) {
+    if (!admitted(self, in, now, out)) return;
+    outbox_about(out, (uint32_t)((uint64_t)BODY(in, order_list)->user_id % self->shards));
+    outbox_forward(out, ACTOR_order, in);
 }
 
 static void handle_one(struct bridge *self, const struct message *in, int64_t now,
@@ -65,8 +96,8 @@ static void handle_one(struct bridge *self, const struct message *in, int64_t no
     case MSG_session_refresh: outbox_forward(out, ACTOR_session, in); return;
     case MSG_session_delete:
     case MSG_ticket_create: pass_on(self, in, ACTOR_session, now, out); return;
-    case MSG_order_list:
-    case MSG_order_cancel: pass_on(self, in, ACTOR_order, now, out); return;
+    case MSG_order_list: on_order_list(self, in, now, out); return;
+    case MSG_order_cancel: on_order_cancel(self, in, now, out); return;
     case MSG_payment_create: pass_on(self, in, ACTOR_payment, now, out); return;
     case MSG_payment_callback: outbox_forward(out, ACTOR_payment, in); return;
     case MSG_order_get: bridge_on_order_get(self, in, now, out); return;
@@ -76,19 +107,24 @@ static void handle_one(struct bridge *self, const struct message *in, int64_t no
     case MSG_held: bridge_on_held(self, in); return;
     case MSG_order_view: bridge_on_decision(self, in, out); return;
     case MSG_failed:
-        if (in->head.origin == ACTOR_bridge) bridge_on_decision(self, in, out);
-        return; /* Otherwise a snapshot that is asked for again. */
+        if (in->head.origin == ACTOR_bridge && BODY(in, failed)->what != MSG_revoked_load) {
+            bridge_on_decision(self, in, out);
+        }
+        return; /* Otherwise news or a snapshot, which are asked for again. */
     case MSG_lot_hint: bridge_on_lot_hint(self, in, now); return;
     case MSG_sale_view: bridge_on_sale_view(self, in); return;
     case MSG_lot_view: bridge_on_lot_view(self, in); return;
     case MSG_session_revoked: bridge_on_session_revoked(self, in, now); return;
-    case MSG_rows_end: on_rows_end(self, in); return;
+    case MSG_rows_end: on_rows_end(self, in, out); return;
     case MSG_started:
-    case MSG_tick: ask_snapshots(self, now, out); return;
-    case MSG_stop: self->stopping = true; return;
+        bridge_tell_ready(self, out); /* It cannot yet. */
+        break;
+    case MSG_tick: break;
+    case MSG_stop: on_stop(self, out); return;
     case MSG_settings: take_settings(self, BODY(in, settings)); return;
     default: outbox_reply_failed(out, in, PROBLEM_malformed); return;
     }
+    on_time(self, now, out);
 }
 
 static void handle(void *state, const struct message *in, uint32_t count, int64_t now,
@@ -96,8 +132,6 @@ static void handle(void *state, const struct message *in, uint32_t count, int64_
     struct bridge *self = state;
     for (uint32_t i = 0; i < count; i++)
         handle_one(self, &in[i], now, out);
-    outbox_ready(out, self->catalogue_known && self->revoked_known && !self->stopping,
-                 &self->told_ready);
     bridge_end_holds(self, now, out);
 }
 

@@ -1,11 +1,19 @@
 /* Bridge: the door for shoppers.  Checks what can be checked without I/O, answers sale pages from
  * memory, admits purchases and holds each until it is decided or its hold time is over.
  *
+ * There may be several, each on a node of its own, and a shopper may come to another one with each
+ * request: tokens, tickets and receipts are good at all of them.  News (hints, catalogue, ended
+ * sessions) are sent to every bridge; one that missed some, because a link lost them or it has just
+ * started, asks again: for ended sessions several times a second, for changes of the catalogue
+ * every two.  Rate limits and the admission cap are per bridge: with n bridges a user has up to n
+ * times the rate.
+ *
  * State is a cache and a waiting room: everything in it may be lost at any moment. */
 #ifndef BRIDGE_H
 #define BRIDGE_H
 
 #include "actors/actor.h"
+#include "actors/lib/follow.h"
 
 enum {
     PURCHASES_MAX = 16384, /* Held at once. */
@@ -56,6 +64,7 @@ struct bridge_sale {
     int64_t sale_id;
     int64_t version;
     int64_t opens_at, closes_at;
+    uint32_t snapshot; /* Last one, or time after it, in which it was told of. */
     enum sale_state state;
     char title[BRIDGE_TITLE_MAX + 1];
     bool dirty; /* The page must be made again. */
@@ -75,13 +84,23 @@ struct revocation {
     int64_t until;
 };
 
+/* The question that is put to the session actor again and again: whose sessions have ended? */
+struct revoked_news {
+    bool known, open;
+    uint32_t number, rows; /* Of the question asked last: its request, the rows that have come. */
+    int64_t asked_at;
+    int64_t since; /* Where to go on; a time of the session actor's clock. */
+};
+
 struct bridge {
     const struct seal_keys *keys;
     int64_t hold;
     uint32_t inflight_max, rate_user, rate_user_burst;
-    bool stopping, catalogue_known, revoked_known;
+    uint32_t shards;
+    bool stopping;
     uint8_t told_ready; /* See outbox_ready(). */
-    int64_t asked_at;
+    struct follow catalogue;
+    struct revoked_news news;
 
     uint32_t free_slot, in_flight;
     uint32_t queue_head, queue_count; /* Ring of slot numbers in the order their hold ends. */
@@ -111,6 +130,12 @@ void bridge_on_lot_view(struct bridge *self, const struct message *in);
 void bridge_on_sale_get(struct bridge *self, const struct message *in, struct outbox *out);
 void bridge_on_sale_list(struct bridge *self, const struct message *in, struct outbox *out);
 void bridge_on_session_revoked(struct bridge *self, const struct message *in, int64_t now);
+void bridge_on_revoked_end(struct bridge *self, const struct message *in);
+void bridge_ask_revoked(struct bridge *self, int64_t now, struct outbox *out);
+/* A snapshot is whole: sales that are not in it have been put away. */
+void bridge_after_snapshot(struct bridge *self);
+/* Tells the host whether shoppers can be served; where that may have changed. */
+void bridge_tell_ready(struct bridge *self, struct outbox *out);
 
 /* What the hint says of buying from the lot, or PROBLEM_none when inventory has to be asked. */
 enum problem bridge_hint(const struct bridge *self, int64_t lot_id, int64_t order_id,

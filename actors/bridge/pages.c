@@ -100,7 +100,10 @@ static struct bridge_sale *sale_make(struct bridge *self, int64_t sale_id) {
 void bridge_on_sale_view(struct bridge *self, const struct message *in) {
     const struct sale_view *view = BODY(in, sale_view);
     struct bridge_sale *sale = sale_make(self, view->sale_id);
-    if (sale == NULL || view->version < sale->version) return;
+    follow_row(&self->catalogue, in);
+    if (sale == NULL) return;
+    sale->snapshot = self->catalogue.number;
+    if (view->version < sale->version) return;
     sale->version = view->version;
     sale->state = view->state;
     sale->opens_at = view->opens_at;
@@ -112,6 +115,7 @@ void bridge_on_sale_view(struct bridge *self, const struct message *in) {
 void bridge_on_lot_view(struct bridge *self, const struct message *in) {
     const struct lot_view *view = BODY(in, lot_view);
     struct bridge_lot *lot = bridge_lot_make(self, view->lot_id);
+    follow_row(&self->catalogue, in);
     if (lot == NULL || (lot->sale_id != 0 && view->version < lot->version)) return;
     lot->sale_id = view->sale_id;
     lot->sku_id = view->sku_id;
@@ -125,6 +129,13 @@ void bridge_on_lot_view(struct bridge *self, const struct message *in) {
     keep_title(lot->title, view->title);
     struct bridge_sale *sale = bridge_sale(self, view->sale_id);
     if (sale != NULL) sale->dirty = true;
+}
+
+void bridge_after_snapshot(struct bridge *self) {
+    for (uint32_t i = 0; i < self->sale_count; i++) {
+        struct bridge_sale *sale = &self->sales[i];
+        if (sale->snapshot != self->catalogue.number) sale->state = sale_state_archived;
+    }
 }
 
 static bool is_public(const struct bridge_sale *sale) {
@@ -191,7 +202,7 @@ void bridge_on_sale_get(struct bridge *self, const struct message *in, struct ou
     const struct sale_get *want = BODY(in, sale_get);
     struct bridge_sale *sale = bridge_sale(self, want->sale_id);
     if (sale == NULL || !is_public(sale)) {
-        enum problem why = self->catalogue_known ? PROBLEM_not_found : PROBLEM_unavailable;
+        enum problem why = self->catalogue.known ? PROBLEM_not_found : PROBLEM_unavailable;
         outbox_refuse(out, in, why);
         return;
     }

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "actors/bridge/bridge.h"
+#include "schema/id.h"
 
 enum { SECOND = 1000000000 };
 
@@ -72,6 +73,7 @@ static void ask_inventory(struct bridge *self, const struct message *in,
     slot->order_id = ticket->order_id;
     slot->user_id = ticket->user_id;
     out->deadline = slot->ends;
+    outbox_about(out, id_shard(ticket->order_id, self->shards));
     struct reserve *reserve = ASK(out, ACTOR_inventory, reserve, ACTOR_bridge,
                                   number_of(self, (uint32_t)(slot - self->slots)), slot->trace);
     reserve->order_id = ticket->order_id;
@@ -183,6 +185,9 @@ void bridge_on_order_get(struct bridge *self, const struct message *in, int64_t 
         failed->detail = text_of("receipt must be the one that came with this order's 202");
         return;
     }
+    /* A receipt names the shard by its rid, an order by its id. */
+    outbox_about(out, receipt.rid != 0 ? rid_shard(receipt.rid) % self->shards
+                                       : id_shard(want->order_id, self->shards));
     struct order_get *ask = SEND(out, ACTOR_order, order_get, in);
     *ask = *want;
     ask->rid = receipt.rid;

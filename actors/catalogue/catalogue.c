@@ -5,7 +5,7 @@
 
 static void init(void *state, const struct actor_setup *setup) {
     struct catalogue *self = state;
-    self->shard = setup->shard;
+    self->shards = setup->shards > 0 ? setup->shards : 1;
     self->ids.worker = setup->worker;
     self->reconcile_every = actor_settings(setup).reconcile_every;
     idmap_init(&self->lot_map, self->lot_cells, CATALOGUE_LOT_CELLS);
@@ -18,6 +18,7 @@ static void load(struct catalogue *self, int64_t now, struct outbox *out) {
     self->asked_at = now;
     /* Begins with the clock: a count from before a restart finds no run. */
     if (self->runs_made == 0) self->runs_made = (uint64_t)(now / 1000);
+    if (self->news == 0) self->news = now;
     ASK(out, PORT_pg_shop, sale_rows_get, ACTOR_catalogue, 0, 0);
     ASK(out, PORT_pg_shop, lot_rows_get, ACTOR_catalogue, 0, 0);
 }
@@ -46,6 +47,7 @@ static void on_lot_lost(struct catalogue *self, const struct message *in, struct
     const struct catalogue_lot *lot = catalogue_lot(self, (int64_t)in->head.request);
     if (lot == NULL || failed->what != MSG_lot_set || failed->problem != PROBLEM_fenced) return;
     if (lot->hot_epoch == 0) return;
+    outbox_about(out, lot->shard);
     struct recover *recover = SEND(out, ACTOR_inventory, recover, NULL);
     recover->reason = text_of("a lot is missing in the hot counter");
     recover->epoch = lot->hot_epoch;
@@ -55,7 +57,7 @@ static void on_own_failed(struct catalogue *self, const struct message *in, int6
                           struct outbox *out) {
     struct run *run = catalogue_run(self, in->head.request);
     if (run != NULL)
-        catalogue_run_failed(run, in, out);
+        catalogue_run_failed(run, in, now, out);
     else if (in->head.request != 0)
         catalogue_on_sale_failed(self, in, now, out);
     on_lot_lost(self, in, out);
@@ -113,6 +115,7 @@ static void handle_one(struct catalogue *self, const struct message *in, int64_t
     case MSG_lot_rows_get:
         catalogue_on_rows_get(self, in, BODY(in, lot_rows_get)->sale_id, out);
         return;
+    case MSG_catalogue_check: catalogue_on_check(self, in, out); return;
     case MSG_sale_view: on_sale_view(self, in, now, out); return;
     case MSG_lot_view:
         catalogue_learn_lot(self, BODY(in, lot_view), out);

@@ -1,6 +1,9 @@
 /* Catalogue: what is sold, and the life of a sale.  Operators' commands go through it to
- * PostgreSQL; it keeps the sales that are not archived and their lots in memory, tells bridge and
- * session of every change, and makes the hot counter follow the state of the sale.
+ * PostgreSQL; it keeps the sales that are not archived and their lots in memory, tells all bridges
+ * and session of every change, and makes the hot counter follow the state of the sale.
+ *
+ * A lot lives on a shard for good; what is asked about it goes to that shard.  A shard that is away
+ * holds up the sales that have lots there, and no others.
  *
  * PostgreSQL moves first, the hot counter follows.  Which state a lot shall have there is never
  * remembered, it follows from the sale (catalogue_wanted), and is sent again until the counter has
@@ -88,6 +91,7 @@ struct reader {
     bool used;
     struct head head;
     int64_t sale_id; /* 0 = all */
+    int64_t news;    /* When it began. */
     uint32_t next, count;
 };
 
@@ -102,8 +106,10 @@ struct run_lot {
     int64_t lot_id, allocated, sold, orders;
     int64_t available, held, undecided;
     enum lot_state state;
+    uint32_t shard;
     bool off; /* To be counted, or counted again. */
     bool counted;
+    bool away; /* Its shard cannot count it now. */
 };
 
 enum run_stage { RUN_free, RUN_accounts, RUN_counts, RUN_pause, RUN_answer };
@@ -121,7 +127,9 @@ struct run {
 };
 
 struct catalogue {
-    uint8_t shard;
+    uint32_t shards;
+    uint32_t next_shard; /* Where to look first for the next lot's place. */
+    int64_t news;        /* Raised by every change that is told; begins with the clock. */
     struct id_source ids;
     bool sales_known, lots_known, dirty;
     int64_t reconcile_every, reconciled_at; /* By itself, for the figures that the host shows. */
@@ -150,6 +158,8 @@ void catalogue_fill_sale(const struct catalogue_sale *sale, struct sale_view *vi
 void catalogue_on_rows_get(struct catalogue *self, const struct message *in, int64_t sale_id,
                            struct outbox *out);
 void catalogue_read(struct catalogue *self, struct outbox *out);
+/* Has anything changed? */
+void catalogue_on_check(struct catalogue *self, const struct message *in, struct outbox *out);
 
 /* ---- command.c: what operators ask ---- */
 void catalogue_on_command(struct catalogue *self, const struct message *in, int64_t now,
@@ -197,7 +207,8 @@ struct run *catalogue_run(struct catalogue *self, uint64_t number);
 void catalogue_run_account(struct run *run, const struct lot_account *account);
 void catalogue_run_accounts_end(struct catalogue *self, struct run *run, int64_t now);
 void catalogue_run_counted(struct run *run, const struct lot_counted *counted, int64_t now);
-void catalogue_run_failed(struct run *run, const struct message *in, struct outbox *out);
+void catalogue_run_failed(struct run *run, const struct message *in, int64_t now,
+                          struct outbox *out);
 void catalogue_run_step(struct catalogue *self, struct run *run, int64_t now, struct outbox *out);
 
 #endif

@@ -21,17 +21,54 @@ static void show(struct catalogue *self, const struct message *in, int64_t now,
     outbox_refuse(out, in, PROBLEM_overloaded);
 }
 
+/* False: there is no such shard. */
+static bool read_shard(const struct catalogue *self, struct text word, uint32_t *shard) {
+    *shard = 0;
+    for (uint32_t i = 0; i < word.size; i++) {
+        if (word.at[i] < '0' || word.at[i] > '9') return false;
+        *shard = *shard * 10 + (uint32_t)(word.at[i] - '0');
+    }
+    return word.size > 0 && *shard < self->shards;
+}
+
+/* The one with the fewest lots that still sell; among equals they take turns, because of several
+ * lot_add under way none is counted yet. */
+static uint32_t emptiest_shard(struct catalogue *self) {
+    uint32_t lots[SHARDS_MAX] = { 0 };
+    for (uint32_t i = 0; i < self->lot_count; i++) {
+        const struct catalogue_lot *lot = &self->lots[i];
+        if (lot->shard < SHARDS_MAX && lot->state != lot_state_settled) lots[lot->shard]++;
+    }
+    uint32_t first = self->next_shard % self->shards, best = first;
+    for (uint32_t i = 1; i < self->shards; i++) {
+        uint32_t shard = (first + i) % self->shards;
+        if (lots[shard] < lots[best]) best = shard;
+    }
+    self->next_shard = best + 1;
+    return best;
+}
+
 static void lot_add(struct catalogue *self, const struct message *in, int64_t now,
                     struct outbox *out) {
+    struct text wanted = BODY(in, lot_add)->shard;
+    uint32_t home = 0;
     if (self->lot_count == CATALOGUE_LOTS_MAX) {
         outbox_refuse(out, in, PROBLEM_overloaded);
         return;
     }
+    if (wanted.size > 0 && !read_shard(self, wanted, &home)) {
+        struct failed *failed = outbox_refuse_with(out, in, PROBLEM_out_of_range);
+        failed->field = text_of("shard");
+        failed->detail =
+            outbox_printf(out, "shard must be a number from 0 to %u", self->shards - 1);
+        return;
+    }
+    if (wanted.size == 0) home = emptiest_shard(self);
     struct lot_add *add = SEND(out, PORT_pg_shop, lot_add, in);
     *add = *BODY(in, lot_add);
     add->lot_id = id_next(&self->ids, now);
     add->movement_id = id_next(&self->ids, now);
-    add->shard = self->shard;
+    add->home = home;
     add->now = now;
 }
 
@@ -226,9 +263,11 @@ static void tell_late(struct catalogue *self, const struct waiter *waiter,
         const struct catalogue_lot *lot = &self->lots[i];
         if (lot->sale_id != sale->sale_id || lot->hot == catalogue_wanted(sale)) continue;
         if (catalogue_wanted(sale) == lot_state_none) break;
-        failed->detail = outbox_printf(
-            out, "The sale is %s; lot %" PRId64 " has not followed yet.  It goes on by itself.",
-            state_name(KIND_sale_state, sale->state), lot->lot_id);
+        failed->detail =
+            outbox_printf(out,
+                          "The sale is %s; lot %" PRId64
+                          " on shard %u has not followed yet.  It goes on by itself.",
+                          state_name(KIND_sale_state, sale->state), lot->lot_id, lot->shard);
         return;
     }
     failed->detail = outbox_printf(out, "The sale is still %s.  It goes on by itself.",

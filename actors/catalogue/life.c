@@ -111,6 +111,7 @@ void catalogue_advance(struct catalogue *self, struct catalogue_sale *sale, int6
 static void set_lot(struct catalogue_lot *lot, enum lot_state wanted, int64_t now,
                     struct outbox *out) {
     lot->sent_at = now;
+    outbox_about(out, lot->shard);
     if (wanted == lot_state_waiting) {
         struct lot_warm *warm =
             ASK(out, ACTOR_inventory, lot_warm, ACTOR_catalogue, (uint64_t)lot->lot_id, 0);
@@ -174,8 +175,10 @@ void catalogue_on_sale_failed(struct catalogue *self, const struct message *in, 
     if (sale == NULL) return; /* A lot: lot_set is sent again each second. */
     if (in->head.from != PORT_pg_shop) {
         if (sale->settling == SETTLING_counting) {
-            catalogue_not_settled(self, sale, PROBLEM_unavailable,
-                                  text_of("The hot counter is away."), now, out);
+            catalogue_not_settled(
+                self, sale, PROBLEM_unavailable,
+                outbox_printf(out, "The hot counter of shard %u is away.", in->head.shard), now,
+                out);
         }
         return;
     }

@@ -1,11 +1,16 @@
 /* reconcile -> lot_account_get to PostgreSQL, lot_count to inventory for each lot
- *           -> reconcile_view rows, rows_end | failed recovering, unavailable, not_found */
+ *           -> reconcile_view rows, rows_end | failed recovering, unavailable, not_found
+ *
+ * Shards are counted each by itself.  While one is away the others' lots are told all the same, and
+ * the refusal that ends the answer says which shards could not be counted. */
+#include <stdio.h>
 #include <string.h>
 
 #include "actors/catalogue/catalogue.h"
 
 #define STAGE_LOST    (5 * CATALOGUE_SECOND)
 #define RECOUNT_AFTER (100 * CATALOGUE_MS)
+enum { EVERY_SHARD = UINT8_MAX };
 
 static void ask_accounts(struct run *run, int64_t now, struct outbox *out) {
     run->stage = RUN_accounts;
@@ -71,7 +76,8 @@ void catalogue_run_account(struct run *run, const struct lot_account *account) {
     lot->allocated = account->allocated;
     lot->sold = account->sold;
     lot->orders = account->orders;
-    lot->counted = false;
+    lot->shard = account->shard;
+    lot->counted = lot->away = false;
 }
 
 /* Lots that are not in the hot counter yet, or not any more, have no second store to agree with. */
@@ -98,7 +104,7 @@ void catalogue_run_accounts_end(struct catalogue *self, struct run *run, int64_t
 
 void catalogue_run_counted(struct run *run, const struct lot_counted *counted, int64_t now) {
     struct run_lot *lot = lot_of(run, counted->lot_id);
-    if (run->stage != RUN_counts || lot == NULL || lot->counted) return;
+    if (run->stage != RUN_counts || lot == NULL || lot->counted || lot->away) return;
     lot->counted = true;
     lot->available = counted->available;
     lot->held = counted->held;
@@ -129,21 +135,38 @@ static const char *off_of(const struct run_lot *lot) {
 
 static void fail(struct run *run, enum problem problem, struct outbox *out) {
     run->stage = RUN_free;
-    if (run->own) return; /* Old figures say by their time that there are no new ones. */
+    if (run->own) return; /* See tell_figures(). */
     const struct message cause = { .head = run->head };
     struct failed *failed = outbox_refuse_with(out, &cause, problem);
     failed->id = run->sale_id;
 }
 
-void catalogue_run_failed(struct run *run, const struct message *in, struct outbox *out) {
-    bool store = in->head.from == PORT_pg_shop;
-    fail(run, store ? BODY(in, failed)->problem : PROBLEM_recovering, out);
+/* Everything that was asked for and has not come, of one shard or of all. */
+static void give_up(struct run *run, uint32_t shard) {
+    for (uint32_t i = 0; i < run->next; i++) {
+        struct run_lot *lot = &run->lots[i];
+        if (!lot->off || lot->counted || lot->away) continue;
+        if (shard != EVERY_SHARD && lot->shard != shard) continue;
+        lot->away = true;
+        run->waiting--;
+    }
+}
+
+void catalogue_run_failed(struct run *run, const struct message *in, int64_t now,
+                          struct outbox *out) {
+    if (in->head.from == PORT_pg_shop) {
+        fail(run, BODY(in, failed)->problem, out);
+    } else if (run->stage == RUN_counts) {
+        give_up(run, in->head.shard);
+        run->until = now + STAGE_LOST;
+    }
 }
 
 static void count_lots(struct run *run, struct outbox *out) {
     for (; run->next < run->count && outbox_room(out) > 0; run->next++) {
         const struct run_lot *lot = &run->lots[run->next];
-        if (!lot->off || lot->counted) continue;
+        if (!lot->off || lot->counted || lot->away) continue;
+        outbox_about(out, lot->shard);
         ASK(out, ACTOR_inventory, lot_count, ACTOR_catalogue, run->number, run->head.trace)
             ->lot_id = lot->lot_id;
         run->waiting++;
@@ -154,8 +177,9 @@ static void count_lots(struct run *run, struct outbox *out) {
 static void judge(struct run *run, int64_t now) {
     bool again = false;
     for (uint32_t i = 0; i < run->count; i++) {
-        run->lots[i].off = off_of(&run->lots[i])[0] != 0;
-        again = again || run->lots[i].off;
+        struct run_lot *lot = &run->lots[i];
+        if (!lot->away) lot->off = off_of(lot)[0] != 0;
+        again = again || (lot->off && !lot->away);
     }
     run->next = 0;
     if (again && run->recounts < CATALOGUE_RECOUNTS) {
@@ -167,7 +191,12 @@ static void judge(struct run *run, int64_t now) {
     }
 }
 
+/* Old figures say by their time that there are no new ones: half an account is none. */
 static void tell_figures(struct run *run, int64_t now, struct outbox *out) {
+    run->stage = RUN_free;
+    for (uint32_t i = 0; i < run->count; i++) {
+        if (run->lots[i].away) return;
+    }
     struct account_figures *figures = SEND(out, NOBODY, account_figures, NULL);
     figures->lots = run->count;
     figures->at = now;
@@ -180,7 +209,39 @@ static void tell_figures(struct run *run, int64_t now, struct outbox *out) {
         figures->difference += orders < 0 ? -orders : orders;
         if (undos_of(lot) < 0) figures->difference -= undos_of(lot);
     }
+}
+
+/* "1, 3", and how many lots there were not counted. */
+static uint32_t shards_away(const struct run *run, char *list, size_t size) {
+    uint32_t lots = 0;
+    size_t length = 0;
+    list[0] = 0;
+    for (uint32_t shard = 0; shard < SHARDS_MAX; shard++) {
+        uint32_t before = lots;
+        for (uint32_t i = 0; i < run->count; i++) {
+            if (run->lots[i].away && run->lots[i].shard == shard) lots++;
+        }
+        if (lots == before || length + 8 > size) continue;
+        length +=
+            (size_t)snprintf(list + length, size - length, "%s%u", length > 0 ? ", " : "", shard);
+    }
+    return lots;
+}
+
+static void end_answer(struct run *run, const struct message *cause, struct outbox *out) {
+    char list[SHARDS_MAX * 4 + 8];
+    uint32_t away = shards_away(run, list, sizeof list);
     run->stage = RUN_free;
+    if (away > 0) {
+        struct failed *failed = outbox_refuse_with(out, cause, PROBLEM_recovering);
+        failed->id = run->sale_id;
+        failed->detail =
+            outbox_printf(out, "Away: shard %s; lots not counted there: %u.", list, away);
+        return;
+    }
+    struct rows_end *end = ANSWER(out, cause, rows_end);
+    end->what = MSG_reconcile;
+    end->count = run->count;
 }
 
 static void answer(struct run *run, int64_t now, struct outbox *out) {
@@ -191,6 +252,7 @@ static void answer(struct run *run, int64_t now, struct outbox *out) {
     const struct message cause = { .head = run->head };
     for (; run->next < run->count && outbox_room(out) > 1; run->next++) {
         const struct run_lot *lot = &run->lots[run->next];
+        if (lot->away) continue;
         struct reconcile_view *view = ANSWER(out, &cause, reconcile_view);
         view->lot_id = lot->lot_id;
         view->allocated = lot->allocated;
@@ -203,11 +265,7 @@ static void answer(struct run *run, int64_t now, struct outbox *out) {
         view->difference = difference_of(lot);
         if (off_of(lot)[0] != 0) view->off = text_of(off_of(lot));
     }
-    if (run->next < run->count || outbox_room(out) == 0) return;
-    struct rows_end *end = ANSWER(out, &cause, rows_end);
-    end->what = MSG_reconcile;
-    end->count = run->count;
-    run->stage = RUN_free;
+    if (run->next == run->count && outbox_room(out) > 0) end_answer(run, &cause, out);
 }
 
 void catalogue_run_step(struct catalogue *self, struct run *run, int64_t now, struct outbox *out) {
@@ -220,10 +278,8 @@ void catalogue_run_step(struct catalogue *self, struct run *run, int64_t now, st
         return;
     case RUN_counts:
         count_lots(run, out);
-        if (run->next == run->count && run->waiting == 0)
-            judge(run, now);
-        else if (run->until <= now)
-            fail(run, PROBLEM_recovering, out);
+        if (run->until <= now) give_up(run, EVERY_SHARD); /* The answers are lost. */
+        if (run->next == run->count && run->waiting == 0) judge(run, now);
         if (run->stage == RUN_answer) answer(run, now, out);
         return;
     case RUN_pause:

@@ -49,6 +49,7 @@ void catalogue_settle(struct catalogue *self, struct catalogue_sale *sale, int64
         struct catalogue_lot *lot = &self->lots[i];
         if (lot->sale_id != sale->sale_id) continue;
         lot->counted = false;
+        outbox_about(out, lot->shard);
         ASK(out, ACTOR_inventory, lot_count, ACTOR_catalogue, (uint64_t)sale->sale_id, 0)->lot_id =
             lot->lot_id;
     }

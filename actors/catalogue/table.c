@@ -1,5 +1,5 @@
-/* sale_view, lot_view of PostgreSQL -> (kept) + sale_view, lot_view to bridge and session
- * sale_rows_get, lot_rows_get -> rows, rows_end | failed */
+/* sale_view, lot_view of PostgreSQL -> (kept) + sale_view, lot_view to bridges and session
+ * sale_rows_get, lot_rows_get -> rows, rows_end | failed;  catalogue_check -> rows_end | failed */
 #include <assert.h>
 #include <string.h>
 
@@ -52,12 +52,13 @@ static void fill_lot(const struct catalogue_lot *lot, struct lot_view *view) {
 }
 
 static void tell_sale(const struct catalogue_sale *sale, struct outbox *out) {
-    catalogue_fill_sale(sale, SEND(out, ACTOR_bridge, sale_view, NULL));
+    catalogue_fill_sale(sale, EVERY(out, ACTOR_bridge, sale_view));
     catalogue_fill_sale(sale, SEND(out, ACTOR_session, sale_view, NULL));
 }
 
 /* The timer wakes us to the second; our own look at the clock is what counts. */
 static void set_deadline(enum deadline_kind kind, int64_t id, int64_t at, struct outbox *out) {
+    outbox_about(out, 0); /* The deadlines of sales are all with one timer. */
     struct deadline_set *set = SEND(out, ACTOR_timer, deadline_set, NULL);
     set->kind = kind;
     set->id = id;
@@ -98,6 +99,7 @@ static void drop_sale(struct catalogue *self, struct catalogue_sale *sale) {
     for (uint32_t i = 0; i < CATALOGUE_READERS_MAX; i++) {
         self->readers[i].next = 0;
         self->readers[i].count = 0;
+        self->readers[i].news = self->news;
     }
 }
 
@@ -121,6 +123,7 @@ void catalogue_learn_sale(struct catalogue *self, const struct sale_view *view, 
     sale->pay_window = view->pay_window;
     sale->title_size = keep_title(sale->title, view->title);
     self->dirty = true;
+    self->news++;
     tell_sale(sale, out);
     if (!moved) return;
     if (sale->goal == sale->state) sale->goal = sale_state_none;
@@ -160,7 +163,8 @@ void catalogue_learn_lot(struct catalogue *self, const struct lot_view *view, st
     lot->state = view->state;
     lot->title_size = keep_title(lot->title, view->title);
     self->dirty = true;
-    fill_lot(lot, SEND(out, ACTOR_bridge, lot_view, NULL));
+    self->news++;
+    fill_lot(lot, EVERY(out, ACTOR_bridge, lot_view));
     fill_lot(lot, SEND(out, ACTOR_session, lot_view, NULL));
 }
 
@@ -172,10 +176,22 @@ void catalogue_on_rows_get(struct catalogue *self, const struct message *in, int
     }
     for (uint32_t i = 0; i < CATALOGUE_READERS_MAX; i++) {
         if (self->readers[i].used) continue;
-        self->readers[i] = (struct reader){ .used = true, .head = in->head, .sale_id = sale_id };
+        self->readers[i] = (struct reader){
+            .used = true, .head = in->head, .sale_id = sale_id, .news = self->news
+        };
         return;
     }
     outbox_reply_failed(out, in, PROBLEM_overloaded);
+}
+
+void catalogue_on_check(struct catalogue *self, const struct message *in, struct outbox *out) {
+    if (!self->sales_known || !self->lots_known) {
+        outbox_reply_failed(out, in, PROBLEM_unavailable);
+        return;
+    }
+    struct rows_end *end = REPLY(out, in, rows_end);
+    end->what = in->head.type;
+    end->next = self->news;
 }
 
 /* One row, or false when the one at `next` is not wanted. */
@@ -207,6 +223,7 @@ void catalogue_read(struct catalogue *self, struct outbox *out) {
         struct rows_end *end = REPLY(out, &cause, rows_end);
         end->what = reader->head.type;
         end->count = reader->count;
+        end->next = reader->news;
         reader->used = false;
     }
 }

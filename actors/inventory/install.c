@@ -91,7 +91,8 @@ void inventory_on_recovered(struct inventory *self, const struct message *in, in
     if (self->phase != PHASE_raise || !inventory_is_ours(self, in)) return;
     if (install->epoch != 0 && row->epoch != install->epoch) return;
     if (install->sent + 2 >= INVENTORY_INSTALL_ROWS || row->row >= INVENTORY_INSTALL_ROWS) {
-        inventory_recovery_failed(self, now); /* Cannot be: 65,536 rows hold millions of orders. */
+        inventory_recovery_failed(self, now,
+                                  out); /* Cannot be: 65,536 rows hold millions of orders. */
         return;
     }
     if (row->row != 0 && !bit_set(install->row_seen, row->row)) return; /* Came twice. */

@@ -28,7 +28,7 @@ static void init(void *state, const struct actor_setup *setup) {
 static void on_failed(struct inventory *self, const struct message *in, int64_t now,
                       struct outbox *out) {
     if (in->head.origin == ACTOR_inventory) {
-        inventory_on_step_failed(self, in, now);
+        inventory_on_step_failed(self, in, now, out);
     } else if (in->head.from == PORT_redis && BODY(in, failed)->what == MSG_reserve) {
         inventory_on_reserve_failed(self, in, now, out);
     }
@@ -52,7 +52,7 @@ static void on_message(struct inventory *self, const struct message *in, int64_t
                        struct outbox *out) {
     switch (in->head.type) {
     case MSG_started:
-        inventory_on_redis_down(self, now);
+        inventory_on_redis_down(self, now, out);
         self->next_beat = now; /* Redis may have introduced itself before we were there. */
         break;
     case MSG_settings: take_settings(self, BODY(in, settings)); break;
@@ -71,7 +71,7 @@ static void on_message(struct inventory *self, const struct message *in, int64_t
     case MSG_lot_count: inventory_pass_on(self, in, out); break;
     case MSG_lot_level: inventory_on_lot_level(self, in); break;
     case MSG_redis_up: inventory_on_redis_up(self, in, now, out); break;
-    case MSG_redis_down: inventory_on_redis_down(self, now); break;
+    case MSG_redis_down: inventory_on_redis_down(self, now, out); break;
     case MSG_shard_row: inventory_on_shard_row(self, in, now, out); break;
     case MSG_recovered: inventory_on_recovered(self, in, now, out); break;
     case MSG_rows_end: inventory_on_rows_end(self, in, now, out); break;
@@ -89,7 +89,6 @@ static void handle(void *state, const struct message *in, uint32_t count, int64_
     for (uint32_t i = 0; i < count; i++)
         on_message(self, &in[i], now, out);
     inventory_age_pending(self, now);
-    outbox_ready(out, self->phase == PHASE_ready, &self->told_ready);
     inventory_send_hints(self, now, out);
 }
 

@@ -152,17 +152,18 @@ void inventory_forget_pending(struct inventory *self);
 /* recovery.c */
 void inventory_recover(struct inventory *self, int64_t now, struct outbox *out);
 /* Something of the attempt under way failed: wait, then try again with a new epoch. */
-void inventory_recovery_failed(struct inventory *self, int64_t now);
+void inventory_recovery_failed(struct inventory *self, int64_t now, struct outbox *out);
 void inventory_on_redis_up(struct inventory *self, const struct message *in, int64_t now,
                            struct outbox *out);
-void inventory_on_redis_down(struct inventory *self, int64_t now);
+void inventory_on_redis_down(struct inventory *self, int64_t now, struct outbox *out);
 void inventory_on_shard_row(struct inventory *self, const struct message *in, int64_t now,
                             struct outbox *out);
 void inventory_on_recover(struct inventory *self, const struct message *in, int64_t now,
                           struct outbox *out);
 void inventory_on_drained(struct inventory *self, const struct message *in, int64_t now,
                           struct outbox *out);
-void inventory_on_step_failed(struct inventory *self, const struct message *in, int64_t now);
+void inventory_on_step_failed(struct inventory *self, const struct message *in, int64_t now,
+                              struct outbox *out);
 void inventory_recovery_tick(struct inventory *self, int64_t now, struct outbox *out);
 /* Everything is in Redis: open the shard. */
 void inventory_open(struct inventory *self, int64_t now, struct outbox *out);

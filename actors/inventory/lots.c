@@ -75,7 +75,7 @@ static bool may_refuse(const struct inventory_lot *lot) {
 
 static void send_hint(struct inventory *self, struct inventory_lot *lot, struct outbox *out) {
     if (lot->state == lot_state_none) return; /* Known by a holder only. */
-    struct lot_hint *hint = SEND(out, ACTOR_bridge, lot_hint, NULL);
+    struct lot_hint *hint = EVERY(out, ACTOR_bridge, lot_hint);
     hint->lot_id = lot->lot_id;
     hint->epoch = self->epoch;
     hint->version = lot->version;

@@ -37,8 +37,10 @@ static int64_t next_nonce(struct inventory *self) {
     return (int64_t)(self->random >> 1);
 }
 
-static void enter(struct inventory *self, enum inventory_phase phase, int64_t now) {
+static void enter(struct inventory *self, enum inventory_phase phase, int64_t now,
+                  struct outbox *out) {
     self->phase = phase;
+    outbox_ready(out, phase == PHASE_ready, &self->told_ready);
     self->attempt++;
     self->verifying = 0;
     inventory_progress(self, now);
@@ -48,12 +50,12 @@ static void enter(struct inventory *self, enum inventory_phase phase, int64_t no
     ASK((out), (to), name, ACTOR_inventory, inventory_request((self), 0), 0)
 
 void inventory_recover(struct inventory *self, int64_t now, struct outbox *out) {
-    enter(self, PHASE_meta, now);
+    enter(self, PHASE_meta, now, out);
     ASK_STEP(self, out, PORT_redis, meta_read);
 }
 
-void inventory_recovery_failed(struct inventory *self, int64_t now) {
-    enter(self, PHASE_wait, now);
+void inventory_recovery_failed(struct inventory *self, int64_t now, struct outbox *out) {
+    enter(self, PHASE_wait, now, out);
     if (self->backoff == 0) self->backoff = (int64_t)BACKOFF_MS * MILLISECOND;
     self->phase_until = now + self->backoff;
     self->backoff *= 2;
@@ -62,19 +64,19 @@ void inventory_recovery_failed(struct inventory *self, int64_t now) {
 }
 
 /* No answer: lost, or it takes longer.  In the second case the same again would never end. */
-static void timed_out(struct inventory *self, int64_t now) {
+static void timed_out(struct inventory *self, int64_t now, struct outbox *out) {
     int64_t most = (int64_t)PATIENCE_MAX_MS * MILLISECOND;
     self->patience = self->patience * 2 < most ? self->patience * 2 : most;
-    inventory_recovery_failed(self, now);
+    inventory_recovery_failed(self, now, out);
 }
 
 static void ask_shard(struct inventory *self, int64_t now, struct outbox *out) {
-    enter(self, PHASE_shard, now);
+    enter(self, PHASE_shard, now, out);
     ASK_STEP(self, out, PORT_pg_shard, shard_get)->shard = self->shard;
 }
 
 static void raise_epoch(struct inventory *self, int64_t now, struct outbox *out) {
-    enter(self, PHASE_raise, now);
+    enter(self, PHASE_raise, now, out);
     inventory_install_reset(self);
     self->boot = next_nonce(self);
     struct shard_recover *recover = ASK_STEP(self, out, PORT_pg_shard, shard_recover);
@@ -162,8 +164,8 @@ void inventory_on_redis_up(struct inventory *self, const struct message *in, int
     }
 }
 
-void inventory_on_redis_down(struct inventory *self, int64_t now) {
-    enter(self, PHASE_down, now);
+void inventory_on_redis_down(struct inventory *self, int64_t now, struct outbox *out) {
+    enter(self, PHASE_down, now, out);
     self->next_beat = now + (int64_t)BEAT_MS * MILLISECOND;
 }
 
@@ -180,7 +182,7 @@ void inventory_on_shard_row(struct inventory *self, const struct message *in, in
         raise_epoch(self, now, out);
         return;
     }
-    enter(self, PHASE_drain, now);
+    enter(self, PHASE_drain, now, out);
     self->drain_left = UINT32_MAX;
     self->drain_until = now + (int64_t)DRAIN_MAX_MS * MILLISECOND;
     self->boot = row->boot;
@@ -202,14 +204,15 @@ void inventory_on_drained(struct inventory *self, const struct message *in, int6
     ask_drain(self, now, out);
 }
 
-void inventory_on_step_failed(struct inventory *self, const struct message *in, int64_t now) {
+void inventory_on_step_failed(struct inventory *self, const struct message *in, int64_t now,
+                              struct outbox *out) {
     if (!inventory_is_ours(self, in)) return;
     switch (self->phase) {
     case PHASE_meta:
     case PHASE_shard:
     case PHASE_raise:
     case PHASE_end:
-    case PHASE_drain: inventory_recovery_failed(self, now); break;
+    case PHASE_drain: inventory_recovery_failed(self, now, out); break;
     case PHASE_down:
     case PHASE_wait:
     case PHASE_ready: break;
@@ -231,7 +234,7 @@ void inventory_open(struct inventory *self, int64_t now, struct outbox *out) {
     self->epoch = self->install.epoch;
     self->redis_epoch = self->epoch;
     self->redis_boot = self->boot;
-    enter(self, PHASE_ready, now);
+    enter(self, PHASE_ready, now, out);
     self->backoff = self->patience = 0;
     self->next_round = now + self->hint_every; /* The first round begins with this batch. */
     self->next_beat = now + (int64_t)BEAT_MS * MILLISECOND;
@@ -314,7 +317,7 @@ void inventory_recovery_tick(struct inventory *self, int64_t now, struct outbox 
     case PHASE_shard:
     case PHASE_raise:
     case PHASE_end:
-        if (now >= self->phase_until) timed_out(self, now);
+        if (now >= self->phase_until) timed_out(self, now, out);
         break;
     }
 }

@@ -9,6 +9,7 @@ enum { TICK_MS = 10, BATCHES_ASKED = 4 };
 
 static void init_tables(struct order *self) {
     idmap_init(&self->row_map, self->row_cells, ORDER_ROW_CELLS);
+    idmap_init(&self->pending_map, self->pending_cells, ORDER_ROW_CELLS);
     idmap_init(&self->entry_map, self->entry_cells, ORDER_ENTRY_CELLS);
     idmap_init(&self->undo_map, self->undo_cells, ORDER_UNDO_CELLS);
     idmap_init(&self->return_map, self->return_cells, ORDER_RETURN_CELLS);
@@ -39,6 +40,7 @@ static void init(void *state, const struct actor_setup *setup) {
     struct settings settings = actor_settings(setup);
     init_tables(self);
     take_settings(self, &settings);
+    self->shard = setup->shard;
     uint32_t batch = setup->batch_max > 0 ? setup->batch_max : 1;
     self->asked_max = batch * BATCHES_ASKED;
     if (self->asked_max > ORDER_ROWS_MAX) self->asked_max = ORDER_ROWS_MAX;
@@ -150,6 +152,7 @@ static void check(const void *state) {
     assert(self->undecided.count == undecided);
     assert(undecided <= self->rows_free.used);
     assert(self->row_map.count == self->rows_free.used);
+    order_check_pending(self);
     assert(self->entry_map.count == self->entries_free.used);
     assert(self->undo_map.count == self->undos_free.used);
     assert(self->undoing.count == self->undos_free.used);

@@ -8,6 +8,7 @@
  *   - Nobody hears of a decision before PostgreSQL has told it, and PostgreSQL tells it committed.
  *   - An entry is settled only when all its rows are decided, and after the undos of its refused
  *     rows.  Undos and settles are repeated until answered: both are idempotent.
+ *   - `pending_map` finds an undecided row of every order that has one but for late money.
  *   - Every undo that a row or return under way may need has room: purchases and returns wait for
  * it.
  *   - What does not fit is left where it is safe: rows in the journal, deadlines with the timer.
@@ -125,6 +126,7 @@ struct order_wish {
 };
 
 struct order {
+    uint8_t shard;
     uint32_t asked_max; /* Rows at PostgreSQL at once: its two batches, and two behind them. */
     int64_t journal_age_max, idle_read;
     uint32_t epoch; /* Highest known to be installed; 0 = none yet. */
@@ -147,6 +149,8 @@ struct order {
     struct order_wish drain, stop;
 
     struct idmap row_map, entry_map, undo_map, return_map;
+    struct idmap pending_map; /* Order id -> an undecided row of it. */
+    uint32_t pending_rows; /* Undecided rows but for late money: as many as the map has, or more. */
     struct slots rows_free, entries_free, undos_free, returns_free, waiters_free;
     struct heap waiting;
     struct chain asked, undecided, settling, undoing, leaving, returning, seen;
@@ -157,7 +161,7 @@ struct order {
         undecided_links[ORDER_ROWS_MAX];
     struct heap_item waiting_items[ORDER_ROWS_MAX];
     uint32_t waiting_places[ORDER_ROWS_MAX];
-    struct idmap_cell row_cells[ORDER_ROW_CELLS];
+    struct idmap_cell row_cells[ORDER_ROW_CELLS], pending_cells[ORDER_ROW_CELLS];
     struct chunk chunk_items[ORDER_CHUNKS_MAX];
 
     struct order_entry entries[ORDER_ENTRIES_MAX];
@@ -188,6 +192,9 @@ static inline bool order_room(const struct outbox *out, uint32_t count) {
 /* window.c: the rows */
 void order_on_place(struct order *self, const struct message *in, int64_t now, struct outbox *out);
 struct order_row *order_row(struct order *self, int64_t rid);
+/* An undecided row of this order, not of late money, or NULL. */
+const struct order_row *order_pending_row(const struct order *self, int64_t order_id);
+void order_check_pending(const struct order *self);
 void order_row_drop(struct order *self, struct order_row *row);
 void order_row_decided(struct order *self, struct order_row *row);
 /* PostgreSQL has not answered, or is away: ask again later. */

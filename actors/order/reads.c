@@ -18,21 +18,15 @@ bool order_is_list(uint64_t request) {
  * must not become pending again (G6). */
 static bool answer_pending(const struct order *self, const struct message *in, struct outbox *out) {
     const struct order_get *want = BODY(in, order_get);
-    uint32_t slot;
-    bool some = chain_first(&self->undecided, &slot);
-    for (; some; some = chain_next(&self->undecided, &slot)) {
-        const struct order_row *row = &self->rows[slot];
-        if (row->order_id != want->order_id || row->kind == reserve_kind_late) continue;
-        if (want->user_id != 0 && row->user_id != want->user_id) continue;
-        struct order_view *view = ANSWER(out, in, order_view);
-        view->order_id = row->order_id;
-        view->state = order_state_pending;
-        view->user_id = row->user_id;
-        view->rid = row->rid;
-        view->retry_after = 1;
-        return true;
-    }
-    return false;
+    const struct order_row *row = order_pending_row(self, want->order_id);
+    if (row == NULL || (want->user_id != 0 && row->user_id != want->user_id)) return false;
+    struct order_view *view = ANSWER(out, in, order_view);
+    view->order_id = row->order_id;
+    view->state = order_state_pending;
+    view->user_id = row->user_id;
+    view->rid = row->rid;
+    view->retry_after = 1;
+    return true;
 }
 
 void order_on_get(struct order *self, const struct message *in, struct outbox *out) {

@@ -6,6 +6,7 @@
  * everybody wait longer. */
 #include "actors/order/order.h"
 #include "actors/order/states.h"
+#include "schema/id.h"
 
 static const int64_t again_after = INT64_C(2000000000), later = INT64_C(1000000000);
 enum { TRIES_MAX = 3 }; /* Then the wait, which doubles with each, grows no more. */
@@ -19,6 +20,7 @@ static void send(struct order *self, uint32_t slot, int64_t now, struct outbox *
     order_return->to = back->to;
     order_return->now = now;
     order_return->epoch = self->epoch;
+    order_return->shard = self->shard;
     back->sent_at = now;
     back->asked = true;
     chain_append(&self->returning, slot);
@@ -111,10 +113,32 @@ static void cannot_now(struct order_back *back, enum problem problem, struct out
     back->head.origin = NOBODY;
 }
 
+/* An order id from before there were shards, or with more of them than now, may lead here: its rid
+ * tells whose the order is, and he is asked instead. */
+static void send_to_owner(struct order *self, const struct order_back *back,
+                          const struct returned *got, struct outbox *out) {
+    struct message cause = { .head = back->head };
+    outbox_about(out, rid_shard(got->rid));
+    if (back->to == order_state_expired) {
+        struct deadline *deadline = SEND(out, ACTOR_order, deadline, &cause);
+        deadline->kind = deadline_kind_pay_by;
+        deadline->id = back->order_id;
+    } else {
+        struct order_cancel *cancel = SEND(out, ACTOR_order, order_cancel, &cause);
+        cancel->order_id = back->order_id;
+        cancel->user_id = back->user_id;
+    }
+    end(self, back);
+}
+
 void order_on_returned(struct order *self, const struct message *in, int64_t now,
                        struct outbox *out) {
     const struct returned *got = BODY(in, returned);
     struct order_back *back = find(self, got->order_id);
+    if (got->rid != 0 && rid_shard(got->rid) != self->shard) {
+        if (back != NULL) send_to_owner(self, back, got, out);
+        return;
+    }
     bool back_now = got->outcome == outcome_accepted || got->outcome == outcome_same;
     if (back_now) undo_returned(self, got, now, out); /* Also when told twice: it is by rid. */
     if (back == NULL) return;

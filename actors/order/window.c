@@ -17,6 +17,53 @@ static uint32_t slot_of(const struct order *self, const struct order_row *row) {
     return (uint32_t)(row - self->rows);
 }
 
+const struct order_row *order_pending_row(const struct order *self, int64_t order_id) {
+    uint32_t slot;
+    return idmap_get(&self->pending_map, order_id, &slot) ? &self->rows[slot] : NULL;
+}
+
+static bool is_pending(const struct order_row *row) {
+    return row->kind != reserve_kind_late;
+}
+
+static void pending_put(struct order *self, uint32_t slot) {
+    if (!is_pending(&self->rows[slot])) return;
+    bool kept = idmap_put(&self->pending_map, self->rows[slot].order_id, slot);
+    assert(kept); /* There are more cells than rows. */
+    (void)kept;
+    self->pending_rows++;
+}
+
+/* The row is undecided no more.  Another one of its order may be: a refused reservation that the
+ * journal brings once more, beside the next one with the same ticket.  Only then it is searched. */
+static void pending_remove(struct order *self, uint32_t slot) {
+    uint32_t found, other;
+    int64_t order_id = self->rows[slot].order_id;
+    if (!is_pending(&self->rows[slot])) return;
+    self->pending_rows--;
+    if (!idmap_get(&self->pending_map, order_id, &found) || found != slot) return;
+    idmap_remove(&self->pending_map, order_id);
+    if (self->pending_rows == self->pending_map.count) return;
+    bool more = chain_first(&self->undecided, &other);
+    for (; more; more = chain_next(&self->undecided, &other)) {
+        if (self->rows[other].order_id != order_id || !is_pending(&self->rows[other])) continue;
+        idmap_put(&self->pending_map, order_id, other);
+        return;
+    }
+}
+
+/* The oldest row stands for all: looking at each would cost more than the work itself. */
+void order_check_pending(const struct order *self) {
+    uint32_t slot, found = 0;
+    assert(self->pending_map.count <= self->pending_rows);
+    assert(self->pending_rows <= self->undecided.count);
+    if (!chain_first(&self->undecided, &slot) || !is_pending(&self->rows[slot])) return;
+    bool mapped = idmap_get(&self->pending_map, self->rows[slot].order_id, &found);
+    assert(mapped && self->rows[found].order_id == self->rows[slot].order_id);
+    assert(self->rows[found].state != ROW_decided && is_pending(&self->rows[found]));
+    (void)mapped;
+}
+
 void order_tell_recovering(struct outbox *out, const struct head *head, int64_t order_id) {
     struct message cause = { .head = *head };
     if (head->origin == NOBODY) return;
@@ -60,6 +107,7 @@ static struct order_row *add(struct order *self, const struct message *in, int64
     entry->known++;
     heap_set(&self->waiting, slot, place->rid);
     chain_append(&self->undecided, slot);
+    pending_put(self, slot);
     return &self->rows[slot];
 }
 
@@ -115,7 +163,10 @@ static void undecided_no_more(struct order *self, struct order_row *row) {
     uint32_t slot = slot_of(self, row);
     heap_remove(&self->waiting, slot);
     if (row->state == ROW_asked) chain_remove(&self->asked, slot);
-    if (row->state != ROW_decided) chain_remove(&self->undecided, slot);
+    if (row->state != ROW_decided) {
+        chain_remove(&self->undecided, slot);
+        pending_remove(self, slot);
+    }
     chunks_drop(&self->chunks, row->address);
     row->address = row->address_size = 0;
 }
@@ -145,18 +196,24 @@ void order_row_again(struct order *self, struct order_row *row) {
     heap_set(&self->waiting, slot_of(self, row), row->rid);
 }
 
+/* Both kinds of question name the row by the same fields. */
+#define NAME_ROW(question, row, at)                                                                \
+    do {                                                                                           \
+        (question)->rid = (row)->rid;                                                              \
+        (question)->order_id = (row)->order_id;                                                    \
+        (question)->user_id = (row)->user_id;                                                      \
+        (question)->lot_id = (row)->lot_id;                                                        \
+        (question)->quantity = (row)->quantity;                                                    \
+        (question)->now = (at);                                                                    \
+    } while (0)
+
 static void send_purchase(struct order *self, struct order_row *row, int64_t now,
                           struct outbox *out) {
     struct purchase *purchase =
         ASK(out, PORT_pg_shard, purchase, ACTOR_order, (uint64_t)row->rid, row->head.trace);
-    purchase->rid = row->rid;
-    purchase->order_id = row->order_id;
-    purchase->user_id = row->user_id;
-    purchase->lot_id = row->lot_id;
-    purchase->quantity = row->quantity;
+    NAME_ROW(purchase, row, now);
     purchase->kind = row->kind;
     purchase->price_version = row->price_version;
-    purchase->now = now;
     if (row->address_size > 0) {
         char *address = outbox_text(out, row->address_size);
         chunks_get(&self->chunks, row->address, row->address_size, address);
@@ -198,12 +255,7 @@ static void refuse_poison(struct order *self, struct order_row *row, int64_t now
                           struct outbox *out) {
     struct purchase_refuse *refuse =
         ASK(out, PORT_pg_shard, purchase_refuse, ACTOR_order, (uint64_t)row->rid, row->head.trace);
-    refuse->rid = row->rid;
-    refuse->order_id = row->order_id;
-    refuse->user_id = row->user_id;
-    refuse->lot_id = row->lot_id;
-    refuse->quantity = row->quantity;
-    refuse->now = now;
+    NAME_ROW(refuse, row, now);
     self->poisoned++;
 }
 

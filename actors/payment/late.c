@@ -2,10 +2,11 @@
  * refund -> provider_refund -> refund_result */
 #include "actors/payment/payment.h"
 
-void payment_reserve(struct job *job, int64_t order_id, int64_t user_id, int64_t lot_id,
-                     uint32_t quantity, struct outbox *out) {
+void payment_reserve(const struct payment *self, struct job *job, int64_t order_id, int64_t user_id,
+                     int64_t lot_id, uint32_t quantity, struct outbox *out) {
     job->stage = JOB_late;
     job->order_id = order_id;
+    outbox_about(out, id_shard(order_id, self->shards)); /* Where its lot is. */
     struct reserve *reserve = ASK(out, ACTOR_inventory, reserve, ACTOR_payment,
                                   (uint64_t)job->payment_id, job->client.trace);
     reserve->order_id = order_id;

@@ -9,6 +9,7 @@
 
 static void init(void *state, const struct actor_setup *setup) {
     struct payment *self = state;
+    self->shards = setup->shards;
     self->ids.worker = setup->worker;
     self->query_every = actor_settings(setup).payment_query_every;
     idmap_init(&self->claims, self->claim_cells, PAYMENT_CLAIM_CELLS);
@@ -47,7 +48,7 @@ static void on_due(struct payment *self, const struct message *in, int64_t now,
     case todo_prepay: payment_prepay(job, out); return;
     case todo_query: payment_query(job, out); return;
     case todo_late:
-        payment_reserve(job, row->order_id, row->user_id, row->lot_id, row->quantity, out);
+        payment_reserve(self, job, row->order_id, row->user_id, row->lot_id, row->quantity, out);
         return;
     case todo_refund:
         if (row->refund_id != 0) {

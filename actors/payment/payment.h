@@ -55,6 +55,7 @@ struct job {
 };
 
 struct payment {
+    uint32_t shards;
     struct id_source ids;
     uint64_t jobs_made; /* Begins with the clock: an answer from before a restart finds no job. */
     int64_t query_every;
@@ -107,8 +108,8 @@ void payment_on_result(struct payment *self, const struct message *in, int64_t n
 void payment_on_settled(struct payment *self, const struct message *in, struct outbox *out);
 
 /* ---- late.c: late money gets a unit or goes back ---- */
-void payment_reserve(struct job *job, int64_t order_id, int64_t user_id, int64_t lot_id,
-                     uint32_t quantity, struct outbox *out);
+void payment_reserve(const struct payment *self, struct job *job, int64_t order_id, int64_t user_id,
+                     int64_t lot_id, uint32_t quantity, struct outbox *out);
 void payment_on_reserve_answer(struct payment *self, const struct message *in, int64_t now,
                                struct outbox *out);
 void payment_refund(struct job *job, struct outbox *out);

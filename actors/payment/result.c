@@ -82,7 +82,7 @@ static void go_on(struct payment *self, struct job *job, const struct payment_se
     } else if (refund) {
         payment_refund(job, out);
     } else {
-        payment_reserve(job, settled->order_id, settled->user_id, settled->lot_id,
+        payment_reserve(self, job, settled->order_id, settled->user_id, settled->lot_id,
                         settled->quantity, out);
     }
 }

@@ -39,6 +39,12 @@ static void compare(struct session *self, struct login *login, struct text hash,
     check->hash = hash;
 }
 
+/* What is told before the password was compared is told to anybody.
+ *   banned   only to who knows the password.  That is no oracle: wrong ones are counted and lock
+ * the account as they do for everybody, and a right one is told by its success anyway. locked   to
+ * anybody, without comparing.  If it were told only with the right password, a lock would no longer
+ * stop a guesser: he could go on, and the answer would tell him when he was right.  The price is
+ * that ten wrong passwords show that an account exists. */
 void session_on_account_row(struct session *self, const struct message *in, int64_t now,
                             struct outbox *out) {
     const struct account_row *row = BODY(in, account_row);
@@ -52,12 +58,8 @@ void session_on_account_row(struct session *self, const struct message *in, int6
         login_end(login);
         return;
     }
-    if (row->state != account_state_normal) {
-        outbox_refuse(out, &cause, PROBLEM_account_banned);
-        login_end(login);
-        return;
-    }
     login->user_id = row->user_id;
+    login->state = row->state;
     compare(self, login, row->password, out);
 }
 
@@ -97,6 +99,12 @@ void session_on_hash_checked(struct session *self, const struct message *in, int
     if (login == NULL) return;
     if (BODY(in, hash_checked)->match == 0 || login->user_id == 0) {
         wrong_password(self, login, now, out);
+        return;
+    }
+    if (login->state != account_state_normal) {
+        struct message cause = login_cause(login);
+        outbox_refuse(out, &cause, PROBLEM_account_banned);
+        login_end(login);
         return;
     }
     make_token(self, login, hash);
@@ -174,10 +182,10 @@ void session_on_session_row(struct session *self, const struct message *in, int6
 
 /* ---- Log out ---- */
 
-/* Its access tokens are not to be believed any more. */
-static void tell_bridge(const struct session *self, int64_t session_id, int64_t now,
-                        struct outbox *out) {
-    struct session_revoked *revoked = SEND(out, ACTOR_bridge, session_revoked, NULL);
+/* Its access tokens are not to be believed any more, wherever they are shown. */
+static void tell_bridges(const struct session *self, int64_t session_id, int64_t now,
+                         struct outbox *out) {
+    struct session_revoked *revoked = EVERY(out, ACTOR_bridge, session_revoked);
     revoked->session_id = session_id;
     revoked->until = now + self->access_life;
 }
@@ -201,7 +209,7 @@ void session_on_done(struct session *self, const struct message *in, int64_t now
     struct login *login = login_waiting(self, in, STEP_end);
     if (login == NULL) return; /* login_failed has been counted. */
     struct message cause = login_cause(login);
-    tell_bridge(self, login->session_id, now, out);
+    tell_bridges(self, login->session_id, now, out);
     ANSWER(out, &cause, done)->what = MSG_session_delete;
     login_end(login);
 }
@@ -234,7 +242,7 @@ void session_on_failed(struct session *self, const struct message *in, int64_t n
     /* A token that was spent before has ended its session. */
     if (login->step == STEP_rotate && failed->problem == PROBLEM_login_again && failed->id != 0) {
         answer->id = 0;
-        tell_bridge(self, failed->id, now, out);
+        tell_bridges(self, failed->id, now, out);
     }
     login_end(login);
 }

@@ -5,7 +5,10 @@
 #include <sodium.h>
 #include <string.h>
 
-enum { MS = 1000000, ASK_AGAIN = 500 * MS };
+enum { MS = 1000000 };
+/* An end is kept under the time at which it was asked for, and may be committed this much later; so
+ * much is told again. */
+static const int64_t committed_by = INT64_C(5000000000);
 
 static void take_settings(struct session *self, const struct settings *it) {
     self->access_life = it->access_life;
@@ -22,7 +25,9 @@ static void init(void *state, const struct actor_setup *setup) {
     struct settings settings = actor_settings(setup);
     take_settings(self, &settings);
     self->keys = setup->keys;
-    self->ids.worker = setup->worker;
+    self->shards = setup->shards > 0 ? setup->shards : 1;
+    self->ids.worker = self->order_ids.worker = setup->worker;
+    memcpy(&self->catalogue.number, setup->seed, sizeof self->catalogue.number);
     memcpy(self->seed, setup->seed, sizeof self->seed);
 }
 
@@ -34,18 +39,19 @@ void session_random(struct session *self, uint8_t bytes[REFRESH_BYTES]) {
 
 static void on_time(struct session *self, int64_t now, struct outbox *out) {
     login_sweep(self, now);
-    if (self->catalogue_known || now - self->asked_at < ASK_AGAIN) return;
-    self->asked_at = now;
-    SEND(out, ACTOR_catalogue, sale_rows_get, NULL);
-    SEND(out, ACTOR_catalogue, lot_rows_get, NULL);
+    follow_tick(&self->catalogue, now, out);
 }
 
-/* The bridge wants to know which tokens are not to be believed. */
+/* A bridge wants to know which tokens are not to be believed; there are several, the rows go to
+ * this one.  The trace is lent for the time of the question, which the end of the answer tells. */
 static void on_revoked_load(struct session *self, const struct message *in, int64_t now,
                             struct outbox *out) {
-    struct revoked_load *load = ASK(out, PORT_pg_shop, revoked_load, (enum address)in->head.from,
-                                    in->head.request, in->head.trace);
-    load->since = now - self->access_life;
+    int64_t since = BODY(in, revoked_load)->since, oldest = now - self->access_life;
+    struct message cause = { .head = in->head };
+    cause.head.origin = in->head.from;
+    cause.head.trace = (uint64_t)now;
+    struct revoked_load *load = SEND(out, PORT_pg_shop, revoked_load, &cause);
+    load->since = since > oldest ? since : oldest;
 }
 
 static void on_session_revoked(struct session *self, const struct message *in, int64_t now,
@@ -57,8 +63,13 @@ static void on_session_revoked(struct session *self, const struct message *in, i
 
 static void on_rows_end(struct session *self, const struct message *in, struct outbox *out) {
     const struct rows_end *end = BODY(in, rows_end);
-    if (end->what == MSG_lot_rows_get) self->catalogue_known = true;
-    if (end->what == MSG_revoked_load) ANSWER(out, in, rows_end)->what = end->what;
+    if (end->what != MSG_revoked_load) {
+        if (follow_end(&self->catalogue, in)) session_after_snapshot(self);
+        return;
+    }
+    struct rows_end *told = ANSWER(out, in, rows_end);
+    *told = *end;
+    told->next = (int64_t)in->head.trace - committed_by;
 }
 
 static void handle_one(struct session *self, const struct message *in, int64_t now,

@@ -1,4 +1,5 @@
-/* Session: accounts, log-in, tokens, tickets.
+/* Session: accounts, log-in, tokens, tickets.  One for all bridges: which session has ended is told
+ * to every one of them at once, and to each that asks.
  *
  * Accounts and sessions are kept in PostgreSQL; here are only those under way (a password waits for
  * its account row, then for the hash pool) and what the catalogue tells about lots, so that a
@@ -7,6 +8,7 @@
 #define SESSION_H
 
 #include "actors/actor.h"
+#include "actors/lib/follow.h"
 #include "schema/id.h"
 
 enum {
@@ -35,6 +37,7 @@ struct login {
     int64_t user_id, session_id;
     int64_t since;
     uint32_t generation;
+    enum account_state state; /* Of the account, once its row has come. */
     bool used;
     enum login_step step;
     struct head head; /* Of the request, to answer it. */
@@ -48,6 +51,7 @@ struct session_lot {
     struct money price;
     uint32_t price_version, per_buyer_limit;
     int64_t version;
+    uint32_t shard;
     enum lot_state state;
 };
 
@@ -55,18 +59,20 @@ struct session_sale {
     int64_t sale_id;
     int64_t version;
     int64_t opens_at, closes_at;
+    uint32_t snapshot; /* Last one, or time after it, in which it was told of. */
     enum sale_state state;
 };
 
 struct session {
     const struct seal_keys *keys;
+    uint32_t shards;
     struct id_source ids;
+    struct id_source order_ids; /* With the shard in it; nobody else makes them. */
     uint8_t seed[32];
     uint64_t drawn; /* Numbers drawn from the seed so far. */
     int64_t access_life, refresh_life, idle, ticket_life, ticket_lead;
     uint32_t login_failures_max, cancels_max;
-    bool catalogue_known;
-    int64_t asked_at;
+    struct follow catalogue;
     uint32_t lot_count, sale_count;
     struct login logins[LOGINS_MAX];
     struct session_lot lots[SESSION_LOTS_MAX];
@@ -103,6 +109,8 @@ void session_on_ticket_facts(struct session *self, const struct message *in, int
                              struct outbox *out);
 void session_on_sale_view(struct session *self, const struct message *in);
 void session_on_lot_view(struct session *self, const struct message *in);
+/* A snapshot is whole: sales that are not in it have been put away. */
+void session_after_snapshot(struct session *self);
 
 /* The slot that an answer belongs to and that waits for this step, or NULL (it came too late). */
 struct login *login_waiting(struct session *self, const struct message *in, enum login_step step);

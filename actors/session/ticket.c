@@ -42,9 +42,12 @@ static struct session_lot *lot_place(struct session *self) {
 void session_on_sale_view(struct session *self, const struct message *in) {
     const struct sale_view *view = BODY(in, sale_view);
     struct session_sale *sale = find_sale(self, view->sale_id);
+    follow_row(&self->catalogue, in);
+    if (sale != NULL) sale->snapshot = self->catalogue.number;
     if (sale != NULL && view->version < sale->version) return;
     if (sale == NULL && (sale = sale_place(self)) == NULL) return;
     *sale = (struct session_sale){ .sale_id = view->sale_id,
+                                   .snapshot = self->catalogue.number,
                                    .version = view->version,
                                    .opens_at = view->opens_at,
                                    .closes_at = view->closes_at,
@@ -54,6 +57,7 @@ void session_on_sale_view(struct session *self, const struct message *in) {
 void session_on_lot_view(struct session *self, const struct message *in) {
     const struct lot_view *view = BODY(in, lot_view);
     struct session_lot *lot = find_lot(self, view->lot_id);
+    follow_row(&self->catalogue, in);
     if (lot != NULL && view->version < lot->version) return;
     if (lot == NULL && (lot = lot_place(self)) == NULL) return;
     *lot = (struct session_lot){ .lot_id = view->lot_id,
@@ -62,7 +66,15 @@ void session_on_lot_view(struct session *self, const struct message *in) {
                                  .price_version = view->price_version,
                                  .per_buyer_limit = view->per_buyer_limit,
                                  .version = view->version,
+                                 .shard = view->shard,
                                  .state = view->state };
+}
+
+void session_after_snapshot(struct session *self) {
+    for (uint32_t i = 0; i < self->sale_count; i++) {
+        struct session_sale *sale = &self->sales[i];
+        if (sale->snapshot != self->catalogue.number) sale->state = sale_state_archived;
+    }
 }
 
 /* Everything a validator may look at. */
@@ -76,9 +88,11 @@ struct applicant {
 };
 
 static enum problem check_lot(const struct applicant *a) {
-    return a->lot != NULL && a->sale != NULL && a->sale->state != sale_state_draft
-               ? PROBLEM_none
-               : PROBLEM_not_found;
+    if (a->lot == NULL || a->sale == NULL || a->sale->state == sale_state_draft) {
+        return PROBLEM_not_found;
+    }
+    /* There were more shards once; nobody serves this one. */
+    return a->lot->shard < a->session->shards ? PROBLEM_none : PROBLEM_not_on_sale;
 }
 
 static enum problem check_sale(const struct applicant *a) {
@@ -164,7 +178,7 @@ void session_on_ticket_create(struct session *self, const struct message *in, in
     const struct ticket_create *want = BODY(in, ticket_create);
     struct applicant applicant = applicant_for(self, want->lot_id, now);
     if (want->price.currency[0] != 0) applicant.price = &want->price;
-    if (applicant.lot == NULL && !self->catalogue_known) {
+    if (applicant.lot == NULL && !self->catalogue.known) {
         outbox_refuse_with(out, in, PROBLEM_unavailable)->retry_after = 1;
         return;
     }
@@ -189,7 +203,8 @@ void session_on_ticket_facts(struct session *self, const struct message *in, int
         refuse(in, &applicant, problem, out);
         return;
     }
-    struct ticket_claims claims = { .order_id = id_next(&self->ids, now),
+    struct ticket_claims claims = { .order_id = id_next_in_shard(&self->order_ids, now,
+                                                                 applicant.lot->shard),
                                     .user_id = facts->user_id,
                                     .session_id = facts->session_id,
                                     .lot_id = facts->lot_id,

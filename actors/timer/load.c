@@ -1,5 +1,5 @@
-/* deadlines_load -> deadline_row rows, rows_end: unpaid orders that are due soon, from PostgreSQL
- */
+/* deadlines_load -> deadline_row rows, rows_end: unpaid orders of the shard that are due soon, from
+ * PostgreSQL */
 #include "actors/timer/timer.h"
 
 #define SECOND INT64_C(1000000000)
@@ -18,6 +18,7 @@ static void ask(struct timer *self, int64_t now, struct outbox *out) {
     load->after = self->load_after;
     load->until = self->load_until;
     load->limit = TIMER_PAGE;
+    load->shard = self->shard;
 }
 
 void timer_load(struct timer *self, int64_t now, struct outbox *out) {

@@ -7,7 +7,7 @@ enum { TICK_MS = 50, MILLISECOND = 1000000 };
 
 static void init(void *state, const struct actor_setup *setup) {
     struct timer *self = state;
-    (void)setup;
+    self->shard = setup->shard;
     heap_init(&self->heap, self->items, self->places, TIMER_MAX);
     slots_init(&self->free, self->links, TIMER_MAX);
     idmap_init(&self->maps[deadline_kind_pay_by], self->cells, TIMER_CELLS);

@@ -1,4 +1,5 @@
-/* Timer: every deadline, precise to its tick.  Holds the near ones in a heap; PostgreSQL holds the
+/* Timer: every deadline of a shard, precise to its tick; those of sales are all with the timer of
+ * shard 0.  Holds the near ones in a heap; PostgreSQL holds the
  * unpaid orders, and those due within the next while are loaded again and again, so that a
  * deadline_set that was lost, or that found the heap full, still fires in time.
  *
@@ -27,6 +28,7 @@ struct timer_deadline {
 };
 
 struct timer {
+    uint8_t shard;
     bool loading;
     uint64_t load; /* Number of the load under way. */
     int64_t load_at, load_after, load_until, load_last;

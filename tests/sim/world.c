@@ -83,6 +83,7 @@ static bool is_housekeeping(const struct message *message) {
     case MSG_deadlines_load:
     case MSG_sale_rows_get:
     case MSG_lot_rows_get:
+    case MSG_catalogue_check:
     case MSG_revoked_load: return true;
     case MSG_rows_end: return BODY(message, rows_end)->what != MSG_shard_recover;
     case MSG_reserve: return BODY(message, reserve)->kind == reserve_kind_probe;

@@ -97,7 +97,7 @@ static void buy(uint64_t request) {
 
 static void tick(void) {
     struct tick body = { 0 };
-    bridge->asked_at = now; /* Snapshots are another test's. */
+    bridge->catalogue.asked_at = bridge->news.asked_at = now; /* News are another test's. */
     give(MSG_tick, &body, NOBODY, NOBODY, 0);
 }
 

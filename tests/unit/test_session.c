@@ -201,10 +201,18 @@ static void test_locked_banned_busy(void **state) {
     log_in("x");
     answer(MSG_account_row, &row);
     assert_refused(PROBLEM_account_locked);
+    /* Without a comparison: the answer must not tell a guesser when he is right. */
     row = ann, row.state = account_state_banned;
+    struct hash_checked no = { .match = 0 }, yes = { .match = 1 };
+    log_in("x"); /* Somebody who does not know the password is not told of a ban. */
+    answer(MSG_account_row, &row);
+    answer(MSG_hash_checked, &no);
+    assert_int_equal(sent.items[0].head.type, MSG_login_failed); /* It is counted. */
+    assert_int_equal(((const struct failed *)sent.items[1].body)->problem, PROBLEM_wrong_password);
     log_in("x");
     answer(MSG_account_row, &row);
-    assert_refused(PROBLEM_account_banned);
+    answer(MSG_hash_checked, &yes);
+    assert_refused(PROBLEM_account_banned); /* And there is no session. */
     log_in("x");
     answer(MSG_account_row, &ann);
     struct failed busy = { .problem = PROBLEM_hashing_busy, .retry_after = 2 };
@@ -299,7 +307,7 @@ static void test_ticket(void **state) {
 
 static void test_chain(void **state) {
     (void)state;
-    session->catalogue_known = true;
+    session->catalogue.known = true;
     from_http(MSG_ticket_create, &want);
     assert_refused(PROBLEM_not_found);
     snapshot(sale_state_closed);
@@ -341,7 +349,7 @@ static void test_late_answers_change_nothing(void **state) {
     uint64_t number = sent.items[0].head.request;
     now += 31 * second;
     struct tick tick = { 0 };
-    session->catalogue_known = true;
+    session->catalogue.known = true;
     give_to(0, NOBODY, MSG_tick, &tick);
     give_to(number, ACTOR_session, MSG_account_row, &ann);
     assert_int_equal(sent.count, 0);

@@ -4,6 +4,7 @@
  * that is slower for a while is slower for all of them.  Ratios are of medians of the same run. */
 #include "broker/clock.h"
 #include "broker/keys.h"
+#include "schema/id.h"
 #include "schema/timefmt.h"
 #include "tools/doorsim/commands.h"
 #include "tools/doorsim/judge_sql.h"
@@ -29,7 +30,7 @@ static const struct {
 
 struct bench_words {
     const char *base, *dsn, *shoppers, *keys, *nothing, *nginx, *json;
-    int64_t lot, empty_lot, tickets, connections, rounds, round_ms, warmup_ms, timeout_ms;
+    int64_t lot, empty_lot, shard, tickets, connections, rounds, round_ms, warmup_ms, timeout_ms;
 };
 
 struct series {
@@ -233,10 +234,10 @@ static bool prepare(struct bench *self) {
     if (!shoppers_load(&self->shoppers, words->shoppers, 0)) return false;
     size_t count = words->tickets > 0 ? (size_t)words->tickets : self->shoppers.count;
     return tickets_plan(&self->stock, &self->shoppers, &words->lot, 1, count) &&
-           tickets_sign(&self->stock, &keys, 1) &&
+           tickets_sign(&self->stock, &keys, 1, (uint32_t)words->shard) &&
            tickets_plan(&self->refused, &self->shoppers, &words->empty_lot, 1,
                         self->shoppers.count) &&
-           tickets_sign(&self->refused, &keys, 1);
+           tickets_sign(&self->refused, &keys, 1, (uint32_t)words->shard);
 }
 
 /* Ran, and every figure that was asked for has answers of the kind that counts, and no others. */
@@ -294,6 +295,8 @@ int bench_command(int argc, char **argv) {
           "A lot with more stock than tickets." },
         { "empty-lot", OPTION_number, false, &words.empty_lot, 1, INT64_MAX,
           "A lot that is sold out." },
+        { "shard", OPTION_number, false, &words.shard, 0, SHARDS_MAX - 1,
+          "Where both lots live (0; `doorctl sale show` tells)." },
         { "tickets", OPTION_number, false, &words.tickets, 1, 100000000,
           "Purchases at most (default: one per shopper)." },
         { "nothing", OPTION_text, false, &words.nothing, 0, 0,

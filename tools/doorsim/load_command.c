@@ -1,4 +1,5 @@
 /* doorsim load: the command line, and the closed loop. */
+#include "schema/id.h"
 #include "schema/timefmt.h"
 #include "tools/doorsim/account.h"
 #include "tools/doorsim/commands.h"
@@ -92,6 +93,8 @@ static const struct option options[] = {
     { "lot", OPTION_list, false, &words.lots, 0, 0, "A lot to buy from; may be repeated." },
     { "keys", OPTION_text, false, &words.keys, 0, 0,
       "The server's token keys: sign tickets here instead of asking for them." },
+    { "shard", OPTION_number, false, &words.shard, 0, SHARDS_MAX - 1,
+      "Where the lots live, for tickets signed here (0; `doorctl sale show` tells)." },
     { "tickets", OPTION_number, false, &words.tickets, 0, 100000000,
       "How many tickets (default: as many as are used)." },
     { "sold-out", OPTION_flag, false, &words.refuse, 0, 0,

@@ -98,7 +98,8 @@ bool load_stage_set(struct load_stage *self, const struct load_words *words, siz
         return false;
     }
     if (words->ask_tickets) return true; /* They are what is asked for. */
-    return words->keys != NULL ? tickets_sign(&self->tickets, &keys, (uint32_t)words->quantity)
+    return words->keys != NULL ? tickets_sign(&self->tickets, &keys, (uint32_t)words->quantity,
+                                              (uint32_t)words->shard)
                                : ask_for_tickets(self, words);
 }
 

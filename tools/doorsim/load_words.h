@@ -9,7 +9,7 @@ struct load_words {
     /* Both loops. */
     const char *base, *shoppers, *users, *keys, *history, *path, *etag, *dsn, *json;
     struct option_list lots;
-    int64_t connections, seconds, quantity, timeout_ms, tickets;
+    int64_t connections, seconds, quantity, timeout_ms, tickets, shard;
     bool ask_tickets;
     /* Closed. */
     int64_t requests, expect_units;

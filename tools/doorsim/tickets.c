@@ -31,14 +31,15 @@ void tickets_fini(struct tickets *self) {
     *self = (struct tickets){ 0 };
 }
 
-bool tickets_sign(struct tickets *self, const struct seal_keys *keys, uint32_t quantity_max) {
+bool tickets_sign(struct tickets *self, const struct seal_keys *keys, uint32_t quantity_max,
+                  uint32_t shard) {
     int64_t now = clock_now();
     /* The last worker number is leased to nobody: ids from here meet none of the server's. */
     struct id_source ids = { .worker = ID_WORKER_MAX };
     for (size_t i = 0; i < self->count; i++) {
         struct ticket *ticket = &self->list[i];
         char text[SEAL_TEXT_MAX + 1];
-        ticket->order = id_next(&ids, now);
+        ticket->order = id_next_in_shard(&ids, now, shard);
         make_ticket(keys,
                     &(struct ticket_wish){
                         .order = ticket->order,

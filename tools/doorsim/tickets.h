@@ -22,7 +22,9 @@ bool tickets_plan(struct tickets *self, const struct shoppers *shoppers, const i
                   size_t lot_count, size_t count);
 void tickets_fini(struct tickets *self);
 
-/* Signs all of them, good from now for an hour.  False when memory is out. */
-bool tickets_sign(struct tickets *self, const struct seal_keys *keys, uint32_t quantity_max);
+/* Signs all of them, for lots that live on this shard, good from now for an hour.  False when
+ * memory is out. */
+bool tickets_sign(struct tickets *self, const struct seal_keys *keys, uint32_t quantity_max,
+                  uint32_t shard);
 
 #endif
