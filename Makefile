@@ -67,7 +67,7 @@ HEADERS  := $(wildcard schema/*.h actors/*.h actors/*/*.h config/*.h broker/*.h 
 # ------------------------------------------------------------------------------------------ flags
 
 PACKAGES := libzmq libczmq hiredis libpq msgpack libevent libevent_pthreads jansson libsodium \
-            libcurl lua5.1 cmocka
+            libcurl libsystemd lua5.1 cmocka
 PKG_CFLAGS := $(patsubst -I%,-isystem%,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 

@@ -3,6 +3,8 @@
 #ifndef COMMANDS_H
 #define COMMANDS_H
 
+#include <signal.h>
+
 #include "actors/actor.h"
 #include "config/config.h"
 
@@ -15,6 +17,11 @@ struct actor_setup actor_values(const struct config *config, const struct seal_k
 
 /* Level, format and rate of the log. */
 void log_by_settings(const struct config *config);
+
+/* Tells the service manager that we are ready, then waits until a signal other than SIGHUP comes,
+ * and returns it; `reload` is called at each SIGHUP.  Meanwhile the watchdog is fed as long as all
+ * threads go round. */
+int wait_for_end(const sigset_t *signals, void (*reload)(void *context), void *context);
 
 /* SIGHUP: reads all sources of the settings and the key file again, gives the threads what may
  * change while running, and logs each key that differs.  When something in them is wrong nothing

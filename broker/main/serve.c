@@ -162,6 +162,23 @@ void log_by_settings(const struct config *config) {
     log_setup(level, format, (uint32_t)config->log_rate, STDERR_FILENO);
 }
 
+struct sources {
+    struct config *config;
+    const struct config_options *options;
+    struct seal_keys *keys;
+};
+
+static void reload_from(void *context) {
+    struct sources *sources = context;
+    reload_settings(sources->config, sources->options, sources->keys);
+}
+
+static void name_node(uint32_t number) {
+    char name[12];
+    snprintf(name, sizeof name, "%u", number);
+    log_node(name);
+}
+
 static int run(const struct config *config, const struct config_options *options,
                struct seal_keys *keys, const struct spread *spread, const sigset_t *signals) {
     static struct host_place places[SPREAD_PLACES_MAX];
@@ -176,16 +193,15 @@ static int run(const struct config *config, const struct config_options *options
                                 .lease = lease,
                                 .lease_life = LEASE_MINUTES * 60 * second,
                                 .renew_every = LEASE_MINUTES * 10 * second };
+    name_node(setup.actor.node);
     struct host *host = host_open(&setup);
     if (host == NULL) return complain("could not start; the log says why");
     log_info("serve", "open", LOG_TEXT("http", config->http_listen),
              LOG_I64("worker", lease.worker), LOG_END);
     static struct config current; /* What ports were opened with stays as it was. */
     current = *config;
-    int signal = 0;
-    while (sigwait(signals, &signal) != 0 || signal == SIGHUP)
-        if (signal == SIGHUP) reload_settings(&current, options, keys);
-    log_info("serve", "draining", LOG_I64("signal", signal), LOG_END);
+    struct sources sources = { &current, options, keys };
+    (void)wait_for_end(signals, reload_from, &sources);
     bool clean = host_drain(host, current.host_drain);
     host_close(host);
     log_info("serve", "stopped", LOG_BOOL("journal_decided", clean), LOG_END);
