@@ -189,6 +189,7 @@ $(call ok,$(E2E_C_NAMES)): $(B)/ok/%.ok: $(B)/tests/% tools/attempt tools/stack 
 $(call ok,$(E2E_SH_NAMES)): $(B)/ok/%.ok: tests/% tools/attempt tools/stack $(PROGRAMS:%=$(B)/%) $(TEST_HELPERS)
 	$(ATTEMPT) $* $(STACKED) $<
 	$(DONE)
+$(call ok,e2e/test_deploy.sh): $(shell find deploy -type f)
 $(call ok,e2e/test_docs.sh): README.md CONTRIBUTING.md $(wildcard docs/*.md) tools/api-tables tools/demo-sale
 $(call ok,$(SCRIPT_NAMES)): $(B)/ok/%.ok: tests/% $(addprefix tools/,attempt summary embed tidy stack)
 	$(ATTEMPT) $* $<
@@ -317,6 +318,8 @@ install: all
 	install -m 755 $(INSTALLED:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 LICENSE $(wildcard README.md config/*.cfg config/*.zpl) \
 	    $(DESTDIR)$(PREFIX)/share/doc/doorbuster/
+	install -d $(DESTDIR)$(PREFIX)/share/doorbuster
+	cp -R deploy $(DESTDIR)$(PREFIX)/share/doorbuster/
 	$(if $(MAN),install -d $(DESTDIR)$(PREFIX)/share/man/man1)
 	$(if $(MAN),install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man1/)
 

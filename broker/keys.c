@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,6 +28,14 @@ bool keys_make(const char *path) {
     return true;
 }
 
+/* systemd gives a credential's reader his right by an access list, whose mask shows as the group's
+ * bits; the folder itself is closed to all others. */
+static bool is_credential(const char *path) {
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    size_t size = folder == NULL ? 0 : strlen(folder);
+    return size > 0 && strncmp(path, folder, size) == 0 && path[size] == '/';
+}
+
 bool keys_load(const char *path, struct seal_keys *keys, char *error, size_t error_size) {
     char text[4096];
     uint32_t line = 0;
@@ -36,7 +45,8 @@ bool keys_load(const char *path, struct seal_keys *keys, char *error, size_t err
         snprintf(error, error_size, "keys.file: could not open %s: %s", path, strerror(errno));
         return false;
     }
-    bool private = fstat(file, &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+    mode_t others = is_credential(path) ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
+    bool private = fstat(file, &status) == 0 && (status.st_mode & others) == 0;
     ssize_t size = read(file, text, sizeof text);
     close(file);
     if (!private) {

@@ -183,7 +183,8 @@ struct metric_gauge *metrics_gauge(const char *name, const char *help, const cha
 void metrics_gauge_read(const char *name, const char *help, const char *const *labels,
                         int64_t (*read)(void *context), void *context) {
     struct series *one = series(family(name, help, FAMILY_gauge, METRIC_count), labels);
-    assert(one->value == NULL && one->read == NULL);
+    assert(one->value == NULL);
+    assert(one->read == NULL || (one->read == read && one->context == context));
     one->read = read;
     one->context = context;
 }

@@ -13,12 +13,19 @@
 
 #include "broker/clock.h"
 #include "broker/metrics.h"
+#include "broker/ready.h"
 #include "broker/version.h"
+
+static int64_t is_ready(void *context) {
+    (void)context;
+    return ready_all() ? 1 : 0;
+}
 
 void process_metrics_open(void) {
     metric_set(metrics_gauge("build_info", "1, with the version of this program.",
                              METRIC_LABELS("version", DOORBUSTER_VERSION)),
                1);
+    metrics_gauge_read("ready", "1 when /readyz says 200.", METRIC_NO_LABELS, is_ready, NULL);
 }
 
 struct out {

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/* Registers doorbuster_build_info; before metrics_seal. */
+/* Registers doorbuster_build_info and doorbuster_ready, once; before metrics_seal. */
 void process_metrics_open(void);
 
 /* Writes the text with a NUL and returns its size without, at most `size` - 1.  What cannot be read
