@@ -46,7 +46,7 @@ BEGIN
                asked = CASE WHEN p.rests THEN least(x.asked + 1, 30) ELSE 0 END,
                -- It is due one pause after this.
                rests_until = CASE WHEN p.rests THEN time_of(now) - pause
-                                  + least(pause * 2.0 ^ x.asked, interval '1 hour') END
+                                  + least(pause * 2.0 ^ (x.asked + 1), interval '1 hour') END
           FROM picked p WHERE x.payment_id = p.payment_id RETURNING x.payment_id
     )
     SELECT coalesce(array_agg(t.payment_id), '{}') INTO due FROM touched t;

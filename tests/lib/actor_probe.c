@@ -122,6 +122,7 @@ static void handle(struct probe *self, const struct message *in, uint32_t count)
                           .text = text,
                           .self = self->type->address,
                           .shard = self->setup.shard,
+                          .node = self->setup.node,
                           .capacity = count * self->type->sends_max };
     assert_true(count > 0 && count <= self->type->batch_max);
     sink.items = memory(out.capacity * sizeof *sink.items);

@@ -35,6 +35,7 @@ struct lot_view lot_row(int n) {
                               .sold = world.sold,
                               .per_buyer_limit = 2,
                               .sale_id = SALE,
+                              .shard = world.shard[n],
                               .version = world.version };
 }
 void end_rows(const struct message *to, uint32_t rows) {
@@ -84,7 +85,8 @@ static void store(const struct message *asked) {
                                            .state = lot_state_open,
                                            .allocated = 100,
                                            .sold = world.sold,
-                                           .orders = world.orders };
+                                           .orders = world.orders,
+                                           .shard = world.shard[n] };
             if (world.state == sale_state_scheduled) account.state = lot_state_waiting;
             if (world.state == sale_state_settled) account.state = lot_state_settled;
             probe_answer(&probe, asked, &account, MSG_lot_account);
@@ -129,7 +131,7 @@ void turn(void) {
             else
                 probe_refuse(&probe, &asked, PROBLEM_unavailable);
         } else if (asked.head.to == ACTOR_inventory) {
-            if (world.redis)
+            if (world.redis && (world.away >> asked.head.shard & 1) == 0)
                 hot_counter(&asked);
             else
                 probe_refuse(&probe, &asked, PROBLEM_recovering);

@@ -18,6 +18,8 @@ extern struct world {
     int64_t version, opens_at, closes_at;
     enum lot_state hot[LOTS];
     int64_t undecided, held, available, sold, orders, unpaid;
+    uint32_t shard[LOTS];
+    uint32_t away; /* Bit by shard. */
     uint32_t seen; /* Messages sent that have been looked at. */
 } world;
 

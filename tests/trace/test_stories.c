@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "tests/lib/story.h"
 #include "tests/sim/world.h"
 
 enum { LOT = 11 };
@@ -41,34 +42,6 @@ static void buyer(struct world *world, enum wish wish, int64_t after_ms, bool do
                                           .patience = 3 * SIM_SECOND });
 }
 
-static char *read_file(const char *path) {
-    FILE *file = fopen(path, "r");
-    char *got = NULL;
-    size_t size = 0;
-    if (file == NULL) return NULL;
-    if (getdelim(&got, &size, 0, file) < 0) {
-        free(got);
-        got = NULL;
-    }
-    fclose(file);
-    return got;
-}
-
-static void show_difference(const char *path, const char *is, const char *was) {
-    uint32_t line = 1;
-    while (*is != 0 && *is == *was) {
-        if (*is == '\n') line++;
-        is++;
-        was++;
-    }
-    while (*is != 0 && was[-1] != '\n') {
-        is--;
-        was--;
-    }
-    fail_msg("%s, line %u\n  is:  %.*s\n  was: %.*s\n(UPDATE_STORIES=1 writes it anew)", path, line,
-             (int)strcspn(is, "\n"), is, (int)strcspn(was, "\n"), was);
-}
-
 /* Lets it go on, compares what was told, and looks whether all is well. */
 static void end(struct world *world, int64_t span_ms, const char *path) {
     world_pass(world, span_ms * SIM_MS);
@@ -79,18 +52,7 @@ static void end(struct world *world, int64_t span_ms, const char *path) {
     check_end(world);
     assert_false(world->failure.is);
     assert_null(check_quiet(world));
-    if (getenv("UPDATE_STORIES") != NULL) {
-        FILE *file = fopen(path, "w");
-        assert_non_null(file);
-        fputs(text, file);
-        fclose(file);
-    }
-    char *kept = read_file(path);
-    if (kept == NULL)
-        fail_msg("%s is missing", path);
-    else if (strcmp(text, kept) != 0)
-        show_difference(path, text, kept);
-    free(kept);
+    story_compare(path, text);
     free(text);
     world_close(world);
 }

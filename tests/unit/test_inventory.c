@@ -228,6 +228,7 @@ static void sold_out_is_told_at_once_with_its_holders(void **state) {
     probe.head = (struct head){ 0 };
     level(0, 2);
     assert_int_equal(COUNT(ACTOR_bridge, lot_hint), 1);
+    assert_int_equal(LAST(ACTOR_bridge, lot_hint).head.node, NODE_EVERY);
     assert_int_equal(SENT(ACTOR_bridge, lot_hint)->available, 0);
     assert_int_equal(SENT(ACTOR_bridge, lot_hint)->epoch, 5);
     assert_true(in_last_hint(11) && in_last_hint(12) && in_last_hint(13) && in_last_hint(14));

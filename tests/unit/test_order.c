@@ -293,6 +293,37 @@ static void a_full_window_leaves_rows_in_the_journal(void **state) {
     assert_int_equal(COUNT(ACTOR_bridge, failed), 0);
 }
 
+/* Without a receipt the undecided row itself is what tells. */
+static void ask_without_receipt(int64_t order_id) {
+    probe.head = (struct head){ .origin = PORT_http, .request = 5 };
+    GIVE(ACTOR_bridge, order_get, .order_id = order_id, .user_id = USER);
+    probe.head = (struct head){ 0 };
+}
+
+/* A refused reservation that the journal brings once more stands beside the next one with the same
+ * ticket: as long as one of them is undecided the order is pending. */
+static void an_undecided_order_is_found_by_its_id(void **state) {
+    (void)state;
+    place(1, 1, 1, 11);
+    place(2, 2, 1, 11);
+    place(3, 3, 1, 13);
+    assert_int_equal(self()->pending_map.count, 2);
+    assert_int_equal(self()->pending_rows, 3);
+    refuse(2, PROBLEM_limit_reached);
+    ask_without_receipt(11);
+    assert_int_equal(SENT(PORT_http, order_view)->state, order_state_pending);
+    assert_int_equal(SENT(PORT_http, order_view)->rid, rid(1));
+    refuse(1, PROBLEM_limit_reached);
+    ask_without_receipt(11);
+    assert_int_equal(COUNT(PORT_http, order_view), 1);
+    assert_int_equal(COUNT(PORT_pg_shop, order_find), 1);
+    ask_without_receipt(13);
+    assert_int_equal(COUNT(PORT_http, order_view), 2);
+    GIVE(ACTOR_inventory, installed, .epoch = EPOCH + 1); /* Forgotten with the epoch. */
+    assert_int_equal(self()->pending_map.count, 0);
+    assert_int_equal(self()->pending_rows, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(accepted_is_told_after_the_commit_only),
@@ -313,6 +344,7 @@ int main(void) {
         TEST(a_late_double_goes_away_again),
         TEST(the_journal_overtakes_the_place),
         TEST(long_journals_are_read_in_pages),
+        TEST(an_undecided_order_is_found_by_its_id),
         TEST(a_full_window_leaves_rows_in_the_journal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,30 @@ static void test_ids(void **state) {
     assert_true(id_next(&early, 0) > 0);
 }
 
+/* One worker, both layouts, the same moments: no number twice, and the shard can be read. */
+static void test_ids_with_a_shard(void **state) {
+    (void)state;
+    enum { MANY = 5000 };
+    static int64_t plain[MANY];
+    struct id_source ids = { .worker = 7 }, orders = { .worker = 7 };
+    int64_t now = INT64_C(1790000000000000000), last = 0;
+    for (int i = 0; i < MANY; i++)
+        plain[i] = id_next(&ids, now);
+    for (int i = 0, k = 0; i < MANY; i++) {
+        uint32_t shard = (uint32_t)i * 11 % SHARDS_MAX;
+        int64_t id = id_next_in_shard(&orders, now, shard);
+        assert_true(id > last || (id ^ last) < SHARDS_MAX);
+        assert_int_equal(id_shard(id, SHARDS_MAX), shard);
+        assert_int_equal(id_shard(id, 1), 0);
+        assert_int_equal(id_shard(id, 0), 0);
+        while (k < MANY && plain[k] < id)
+            k++;
+        assert_true(k == MANY || plain[k] != id);
+        assert_true((id & ~(int64_t)(SHARDS_MAX - 1)) != (last & ~(int64_t)(SHARDS_MAX - 1)));
+        last = id;
+    }
+}
+
 static void test_rids(void **state) {
     (void)state;
     int64_t rid = rid_make(127, RID_EPOCH_MAX, RID_SEQ_MAX);
@@ -116,11 +140,9 @@ static void test_rids(void **state) {
 int main(void) {
     if (sodium_init() < 0) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip_and_forgery),
-        cmocka_unit_test(test_rotation),
-        cmocka_unit_test(test_bad_key_files),
-        cmocka_unit_test(test_ids),
-        cmocka_unit_test(test_rids),
+        cmocka_unit_test(test_round_trip_and_forgery), cmocka_unit_test(test_rotation),
+        cmocka_unit_test(test_bad_key_files),          cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_ids_with_a_shard),       cmocka_unit_test(test_rids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
