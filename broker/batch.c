@@ -87,15 +87,14 @@ void batch_append(struct batch *self, const struct message *message) {
     const struct message_type *type = message_type((enum message_id)message->head.type);
     char *body = batch_take(self, &message->head, type);
     memcpy(body, message->body, type->size);
-    if (!type->has_text) return;
-    for (const struct field *field = type->fields; field->name; field++) {
-        if (kind_stored(field->kind) != STORED_text) continue;
-        struct text text = field_text(field, body);
+    for (uint32_t i = 0; i < type->text_count; i++) {
+        struct text text;
+        memcpy(&text, body + type->text_at[i], sizeof text);
         if (text.size == 0) continue;
         char *copy = batch_memory(self, text.size);
         memcpy(copy, text.at, text.size);
         text.at = copy;
-        memcpy(body + field->offset, &text, sizeof text);
+        memcpy(body + type->text_at[i], &text, sizeof text);
     }
 }
 

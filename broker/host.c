@@ -212,12 +212,21 @@ bool host_drain(struct host *self, int64_t limit) {
     return true;
 }
 
+/* What nobody reads any more. */
+static void free_parcels(struct thread *thread) {
+    struct parcel *parcel;
+    while (thread->pull != NULL && zmq_recv(thread->pull, &parcel, sizeof parcel, ZMQ_DONTWAIT) > 0)
+        parcel_free(parcel);
+    for (uint32_t k = 0; k < HOST_THREADS_MAX; k++)
+        parcel_free(thread->outgoing[k]);
+}
+
 static void close_thread(struct host *self, struct thread *thread) {
+    parcel_stock_fini(&thread->parcels);
     if (thread->links != NULL) self->links->close(thread->links);
     if (thread->pull != NULL) zmq_close(thread->pull);
     for (uint32_t k = 0; k < HOST_THREADS_MAX; k++) {
         if (thread->push[k] != NULL) zmq_close(thread->push[k]);
-        frame_fini(&thread->outgoing[k]);
     }
     batch_fini(&thread->out);
     batch_fini(&thread->inbox);
@@ -237,6 +246,8 @@ void host_close(struct host *self) {
     for (uint32_t i = 0; i < HOST_THREADS_MAX; i++) {
         if (self->threads[i].started) pthread_join(self->threads[i].id, NULL);
     }
+    for (uint32_t i = 0; i < HOST_THREADS_MAX; i++)
+        free_parcels(&self->threads[i]);
     for (uint32_t i = 0; i < HOST_THREADS_MAX; i++)
         close_thread(self, &self->threads[i]);
     for (uint32_t i = 0; i < self->seat_count; i++)

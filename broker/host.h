@@ -1,10 +1,11 @@
 /* The host: runs actors and ports in threads and moves messages between them.
  *
- * Within a thread a message is a copy in memory.  Between threads it is msgpack over a ZeroMQ
- * inproc PUSH/PULL pipeline, all messages of one loop turn in one frame.  Whatever has no seat here
- * goes where the placement map says (broker/placement.h), by a link.  Every mailbox is bounded:
- * a request from the edge (bridge, HTTP, door) that finds it full is answered `overloaded`; answers
- * and consequences always get in, their number is bounded by the requests admitted.
+ * Within a thread a message is a copy in memory.  Between threads the messages of one loop turn
+ * change hands as one parcel (broker/parcel.h), whose address goes through a ZeroMQ inproc
+ * pipeline.  Whatever has no seat here goes where the placement map says (broker/placement.h), by a
+ * link.  Every mailbox is bounded: a request from the edge (bridge, HTTP, door) that finds it full
+ * is answered `overloaded`; answers and consequences always get in, their number is bounded by the
+ * requests admitted.
  *
  * A seat of a shard that the map places on another node is asleep: its state is empty, a request
  * that arrives there is answered `recovering`, anything else is dropped and counted.  When the map

@@ -12,10 +12,10 @@
 #include <stdatomic.h>
 
 #include "broker/batch.h"
-#include "broker/frame.h"
 #include "broker/host.h"
 #include "broker/metrics.h"
 #include "broker/news.h"
+#include "broker/parcel.h"
 
 enum { HOST_MS = 1000000, SEAT_NAME_SIZE = 24 };
 
@@ -58,12 +58,13 @@ struct thread {
     struct seat *lessee; /* PORT_pg_shop, when it is here. */
     void *pull;
     void *push[HOST_THREADS_MAX];
-    struct frame outgoing[HOST_THREADS_MAX];
+    struct parcel *outgoing[HOST_THREADS_MAX]; /* NULL = nothing in this turn. */
+    struct parcel_stock parcels;
     struct links *links;
     struct placement_map map; /* As of map_version. */
     uint64_t map_version;
     struct batch out;   /* What the handler of this moment sends. */
-    struct batch inbox; /* What one frame brought. */
+    struct batch inbox; /* What other nodes sent. */
     int64_t now, next_renewal;
     int64_t mono;          /* When `now` was read. */
     struct seal_keys keys; /* Of its actors and ports: changed only between their calls. */

@@ -52,11 +52,17 @@ static void to_mailbox(struct thread *thread, struct seat *seat, const struct me
     }
 }
 
+static void to_thread(struct thread *thread, uint32_t index, const struct message *message) {
+    struct parcel **parcel = &thread->outgoing[index];
+    if (*parcel == NULL) *parcel = parcel_take(&thread->parcels);
+    batch_append(&(*parcel)->batch, message);
+}
+
 static void to_seat(struct thread *thread, struct seat *seat, const struct message *message) {
     if (seat->thread == thread->index)
         to_mailbox(thread, seat, message);
     else
-        frame_append(&thread->outgoing[seat->thread], message);
+        to_thread(thread, seat->thread, message);
 }
 
 /* What parts tell the host itself. */

@@ -12,37 +12,30 @@ enum { FDS_MAX = 512, MS = HOST_MS };
 
 /* ---- Links between threads ---- */
 
-static void send_frames(struct thread *thread) {
+static void send_parcels(struct thread *thread) {
     for (uint32_t i = 0; i < thread->host->thread_count; i++) {
-        struct frame *frame = &thread->outgoing[i];
-        if (frame->count == 0) continue;
-        if (zmq_send(thread->push[i], frame->bytes, frame->size, ZMQ_DONTWAIT) < 0) {
+        struct parcel *parcel = thread->outgoing[i];
+        if (parcel == NULL) continue;
+        if (zmq_send(thread->push[i], &parcel, sizeof parcel, ZMQ_DONTWAIT) < 0) {
             continue; /* Full: it stays and grows until the other side has read. */
         }
-        frame->size = 0;
-        frame->count = 0;
+        thread->outgoing[i] = NULL;
     }
 }
 
-static void take_inbox(struct thread *thread) {
-    for (uint32_t i = 0; i < thread->inbox.count; i++)
-        route_arrived(thread, &thread->inbox.items[i]);
-    batch_reset(&thread->inbox);
+static void take_all(struct thread *thread, struct batch *batch) {
+    for (uint32_t i = 0; i < batch->count; i++)
+        route_arrived(thread, &batch->items[i]);
 }
 
-static bool receive_frames(struct thread *thread) {
+static bool receive_parcels(struct thread *thread) {
+    struct parcel *parcel;
     bool any = false;
-    zmq_msg_t frame;
-    zmq_msg_init(&frame);
-    while (zmq_msg_recv(&frame, thread->pull, ZMQ_DONTWAIT) >= 0) {
+    while (zmq_recv(thread->pull, &parcel, sizeof parcel, ZMQ_DONTWAIT) == sizeof parcel) {
         any = true;
-        if (!frame_read(zmq_msg_data(&frame), zmq_msg_size(&frame), &thread->inbox)) {
-            log_error("host", "frame is malformed", LOG_END);
-            assert(0 && "frames inside a process are our own");
-        }
-        take_inbox(thread);
+        take_all(thread, &parcel->batch);
+        parcel_back(parcel);
     }
-    zmq_msg_close(&frame);
     return any;
 }
 
@@ -51,7 +44,8 @@ static bool receive_frames(struct thread *thread) {
 static bool receive_links(struct thread *thread) {
     if (thread->links == NULL) return false;
     bool any = thread->host->links->receive(thread->links, thread->now, &thread->inbox);
-    take_inbox(thread);
+    take_all(thread, &thread->inbox);
+    batch_reset(&thread->inbox);
     return any;
 }
 
@@ -120,7 +114,7 @@ static int64_t until_next(struct thread *thread) {
         if (next >= 0 && next < wait) wait = next;
     }
     for (uint32_t i = 0; i < thread->host->thread_count; i++) {
-        if (thread->outgoing[i].count > 0 && wait > MS) wait = MS;
+        if (thread->outgoing[i] != NULL && wait > MS) wait = MS;
     }
     return wait;
 }
@@ -202,10 +196,10 @@ void *thread_main(void *argument) {
         }
         follow_map(thread);
         renew_lease(thread);
-        bool more = receive_frames(thread);
+        bool more = receive_parcels(thread);
         if (receive_links(thread)) more = true;
         if (turn(thread)) more = true;
-        send_frames(thread);
+        send_parcels(thread);
         if (thread->links != NULL) thread->host->links->flush(thread->links, thread->now);
         if (!more && !anything_waiting(thread)) wait_for(thread, until_next(thread));
     }

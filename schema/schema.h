@@ -109,6 +109,8 @@ struct field {
     const char *doc;
 };
 
+enum { MESSAGE_TEXTS_MAX = 8 };
+
 struct message_type {
     enum message_id id;
     uint16_t index; /* Position in message_types(); dense, for tables by type. */
@@ -116,7 +118,8 @@ struct message_type {
     const char *doc;
     size_t size; /* sizeof the struct. */
     uint32_t field_count;
-    bool has_text; /* Some field is a text: copying must copy it too. */
+    uint32_t text_count;                 /* Fields that are texts, which copying must copy too, */
+    uint16_t text_at[MESSAGE_TEXTS_MAX]; /* and where they stand in the struct. */
     const struct field *fields;
 };
 

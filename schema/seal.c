@@ -99,7 +99,7 @@ bool seal_read(const struct seal_keys *keys, enum message_id claims, struct text
         make_mac(keys->key[k].bytes, raw, size, mac);
         if (sodium_memcmp(mac, raw + size, SEAL_MAC_BYTES) != 0) return false;
         /* Claims hold numbers only: nothing points into raw afterwards. */
-        assert(!message_type(claims)->has_text);
+        assert(message_type(claims)->text_count == 0);
         return number == (uint32_t)claims &&
                wire_decode(message_type(claims), raw + PREFIX, size - PREFIX, body, &culprit) ==
                    PROBLEM_none;

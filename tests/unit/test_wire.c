@@ -227,12 +227,31 @@ static void test_frame(void **state) {
     frame_fini(&frame);
 }
 
+/* Whole words are looked at at once: every byte at every place of one, and behind it. */
+static void every_byte_is_looked_at(void **state) {
+    (void)state;
+    for (size_t place = 0; place < 19; place++) {
+        for (unsigned value = 0; value < 256; value++) {
+            char text[] = "a plain text of 19b";
+            text[place] = (char)value;
+            bool plain = value >= 0x20 && value < 0x7f;
+            assert_int_equal(utf8_valid(text, 19, false), plain);
+            assert_int_equal(utf8_valid(text, 19, true), value < 0x80);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_changed),          cmocka_unit_test(test_later_version),
-        cmocka_unit_test(test_hostile),          cmocka_unit_test(test_scan_agrees),
-        cmocka_unit_test(test_numbers_are_kept), cmocka_unit_test(test_frame),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_later_version),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_scan_agrees),
+        cmocka_unit_test(test_numbers_are_kept),
+        cmocka_unit_test(test_frame),
+        cmocka_unit_test(every_byte_is_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
