@@ -189,7 +189,7 @@ $(call ok,$(E2E_C_NAMES)): $(B)/ok/%.ok: $(B)/tests/% tools/attempt tools/stack 
 $(call ok,$(E2E_SH_NAMES)): $(B)/ok/%.ok: tests/% tools/attempt tools/stack $(PROGRAMS:%=$(B)/%) $(TEST_HELPERS)
 	$(ATTEMPT) $* $(STACKED) $<
 	$(DONE)
-$(call ok,e2e/test_deploy.sh): $(shell find deploy -type f)
+$(call ok,e2e/test_deploy.sh): docs/operations.md $(shell find deploy -type f)
 $(call ok,e2e/test_docs.sh): README.md CONTRIBUTING.md $(wildcard docs/*.md) tools/api-tables tools/demo-sale
 $(call ok,$(SCRIPT_NAMES)): $(B)/ok/%.ok: tests/% $(addprefix tools/,attempt summary embed tidy stack)
 	$(ATTEMPT) $* $<

@@ -52,6 +52,10 @@ static void measure_seat(struct seat *seat) {
     seat->wait = metrics_histogram("mailbox_wait_seconds",
                                    "How long the oldest message of a batch has waited.",
                                    METRIC_seconds, METRIC_LABELS("address", name));
+    if (seat->address == ACTOR_inventory || seat->address == PORT_redis)
+        seat->expired = metrics_counter("messages_expired_total",
+                                        "Purchases that came too late: nobody waited any more.",
+                                        METRIC_LABELS("address", name));
     figures_open(seat->address, seat->shard);
 }
 

@@ -43,6 +43,7 @@ struct seat {
     atomic_bool stopped;            /* Was told to stop and has nothing left. */
     int64_t waiting_since;          /* Monotonic: the first of `waiting` came; 0 = empty. */
     struct metric_counter *handled;
+    struct metric_counter *expired; /* Where messages with a deadline end; or NULL. */
     struct metric_gauge *depth;
     struct metric_histogram *wait;
 };

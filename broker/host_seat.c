@@ -42,12 +42,23 @@ static uint32_t take_slice(struct seat *seat, uint32_t most, const struct messag
     return count;
 }
 
+/* What has a deadline and comes too late is refused by the receiver; here it is only counted. */
+static void count_expired(const struct thread *thread, const struct seat *seat,
+                          const struct message *items, uint32_t count) {
+    if (seat->expired == NULL) return;
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t deadline = items[i].head.deadline;
+        if (deadline != 0 && thread->now >= deadline) metric_add(seat->expired, 1);
+    }
+}
+
 /* ---- Actors ---- */
 
 static void handle_with(struct thread *thread, struct seat *seat, const struct message *items,
                         uint32_t count) {
     const struct actor_type *actor = seat->actor;
     struct outbox out = outbox_of(thread, seat, count * actor->sends_max);
+    count_expired(thread, seat, items, count);
     actor->handle(seat->state, items, count, thread->now, &out);
     if (actor->check != NULL) actor->check(seat->state);
     metric_add(seat->handled, count);
@@ -90,6 +101,7 @@ static bool turn_port(struct thread *thread, struct seat *seat) {
         uint32_t count = take_slice(seat, type->batch_max, &items);
         if (count > 0) {
             struct outbox out = outbox_of(thread, seat, PORT_ROOM + 8 * count);
+            count_expired(thread, seat, items, count);
             type->handle(seat->port, items, count, thread->now, &out);
             metric_add(seat->handled, count);
             route_all(thread);

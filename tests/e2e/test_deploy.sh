@@ -61,6 +61,10 @@ check "and each exists" '' "$(while read -r name; do
     grep -q "^$name[{ ]" "$DIR/metrics" || echo "$name"
 done <"$DIR/named")"
 
+check "docs/operations.md explains every metric" '' "$(sed -n 's/^# TYPE \(doorbuster_\)\{0,1\}\([a-z_]*\) .*/\2/p' "$DIR/metrics" | while read -r name; do
+    grep -qw "$name" docs/operations.md || echo "$name"
+done)"
+
 # ---- Proxies --------------------------------------------------------------------------------------
 mkdir -p "$DIR/tls" && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
     -addext subjectAltName=DNS:localhost -keyout "$DIR/tls/key.pem" -out "$DIR/tls/cert.pem" 2>/dev/null

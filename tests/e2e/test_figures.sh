@@ -66,6 +66,21 @@ check_true "and ends with the decision" until_true 10 figure_is 'purchases_undec
 check_true "the lag too" until_true 5 figure_is 'commit_lag_seconds{shard="0"}' 0
 check_true "the journal is empty again" until_true 5 figure_is 'journal_rows{shard="0"}' 0
 
+section "purchases that come too late"
+register cy@example.org
+get_ticket "$lot"
+one=$ticket one_token=$token
+register dan@example.org
+get_ticket "$lot"
+redis client pause 1500 >/dev/null
+(buy "$one" "$one_token") & # Under way when Redis stops answering ...
+sleep 0.2
+buy # ... and this one waits behind it for longer than its hold time.
+check_true "is refused" test "$status" = 503
+wait $!
+check_true "and counted" until_true 5 bash -c "[ \"\$(curl -s $BASE/metrics |
+    awk '\$1 == \"doorbuster_messages_expired_total{address=\\\"redis\\\"}\" { print \$2 }')\" -ge 1 ]"
+
 section "settings that change"
 register eve@example.org
 hammer() { # Requests of one user until told to stop; a status a line.
