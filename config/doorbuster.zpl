@@ -187,6 +187,10 @@ mail
 door
     # ZeroMQ endpoint of the operators' door, which doorctl talks to.
     endpoint = "ipc://var/door.sock"
+    # The door's CURVE key pair, the name of its public file; made when it is not there.
+    key = "var/door.key"
+    # Folder of the public keys of operators (`doorbuster keys --curve NAME --role ROLE`), or a file with a line for each: key, name, role.
+    operators = "var/operators"
 
 host
     # Messages in the mailbox of an actor; more are answered overloaded.

@@ -2,8 +2,8 @@
  * ports call it); writing needs neither memory nor a tree and may be used by actors.
  * Shapes: id = decimal string, rid = "<epoch>-<seq>", money = {"amount":1999,"currency":"CNY"},
  * time = RFC 3339 UTC with milliseconds, span = seconds, enumerations by name, address = object,
- * lots and sales = arrays (the text is copied as it is).  CONTEXT and absent fields are left out
- * (absent numbers with REQUIRED are written as 0). */
+ * lots, sales = arrays and json = any value (the text is copied as it is).  CONTEXT and absent
+ * fields are left out (absent numbers with REQUIRED are written as 0). */
 #ifndef JSON_H
 #define JSON_H
 
@@ -21,6 +21,9 @@ void json_quote(struct json_out *out, struct text text); /* Quoted and escaped. 
 void json_int(struct json_out *out, int64_t value);
 /* One object. */
 void json_write(struct json_out *out, const struct message_type *type, const void *body);
+/* With CONTEXT fields too, and their numbers also when they are 0: for operators.  Never for
+ * shoppers, who must not see them. */
+void json_write_whole(struct json_out *out, const struct message_type *type, const void *body);
 
 enum { JSON_FAIL_FIELD = 64, JSON_FAIL_DETAIL = 200 };
 

@@ -149,6 +149,7 @@ static bool put_member(const struct field *field, void *body, json_t *value, str
         return put_address(field, body, value, memory, fail);
     case KIND_lots:
     case KIND_sales:
+    case KIND_json:
     case KIND_bytes: return json_wrong_type(field, fail);
     default: break;
     }

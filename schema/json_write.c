@@ -96,13 +96,14 @@ static void put_value(struct json_out *out, const struct field *field, const voi
     case KIND_text:
     case KIND_secret: json_quote(out, field_text(field, body)); return;
     case KIND_address:
+    case KIND_json:
     case KIND_lots:
     case KIND_sales: {
         struct text text = field_text(field, body);
         if (text.size > 0)
             json_raw(out, text.at, text.size);
         else
-            put(out, field->kind == KIND_address ? "null" : "[]");
+            put(out, field->kind == KIND_lots || field->kind == KIND_sales ? "[]" : "null");
         return;
     }
     case KIND_money: put_money(out, field, body); return;
@@ -114,15 +115,18 @@ static void put_value(struct json_out *out, const struct field *field, const voi
         json_int(out, value);
 }
 
-void json_write(struct json_out *out, const struct message_type *type, const void *body) {
+static void write(struct json_out *out, const struct message_type *type, const void *body,
+                  bool whole) {
     assert(type != NULL && body != NULL);
     bool first = true;
     put(out, "{");
     for (const struct field *field = type->fields; field->name; field++) {
-        if (field->need == CONTEXT || field->kind == KIND_bytes) continue;
-        /* A shop without lots still shows its list; a required number may well be 0. */
-        bool list = field->kind == KIND_lots || field->kind == KIND_sales;
-        bool number = kind_stored(field->kind) != STORED_text && field->need == REQUIRED;
+        if ((field->need == CONTEXT && !whole) || field->kind == KIND_bytes) continue;
+        /* A shop without lots still shows its list; a required number may well be 0, and so may
+         * those that only operators see. */
+        bool list = !whole && (field->kind == KIND_lots || field->kind == KIND_sales);
+        bool number = field->need == REQUIRED && kind_stored(field->kind) != STORED_text;
+        if (field->need == CONTEXT) number = field->kind == KIND_u32 || field->kind == KIND_i64;
         if (!list && !number && !field_present(field, body)) continue;
         if (!first) put(out, ",");
         first = false;
@@ -132,4 +136,12 @@ void json_write(struct json_out *out, const struct message_type *type, const voi
         put_value(out, field, body);
     }
     put(out, "}");
+}
+
+void json_write(struct json_out *out, const struct message_type *type, const void *body) {
+    write(out, type, body, false);
+}
+
+void json_write_whole(struct json_out *out, const struct message_type *type, const void *body) {
+    write(out, type, body, true);
 }

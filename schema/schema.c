@@ -350,6 +350,7 @@ static void print_value(FILE *to, const struct field *field, const void *body) {
     case KIND_bytes:
     case KIND_lots:
     case KIND_sales: fprintf(to, "[%" PRId64 "]", value); return;
+    case KIND_json:
     case KIND_text: print_text(to, field_text(field, body)); return;
     case KIND_rid: fprintf(to, "%" PRIu32 "-%" PRIu64, rid_epoch(value), rid_seq(value)); return;
     case KIND_money: {

@@ -56,7 +56,10 @@ static void on_revoked_load(struct session *self, const struct message *in, int6
 
 static void on_session_revoked(struct session *self, const struct message *in, int64_t now,
                                struct outbox *out) {
-    struct session_revoked *revoked = ANSWER(out, in, session_revoked);
+    /* Asked for by a bridge that has started; or an operator has ended it: all must know. */
+    struct session_revoked *revoked = in->head.origin == PORT_door
+                                          ? EVERY(out, ACTOR_bridge, session_revoked)
+                                          : ANSWER(out, in, session_revoked);
     revoked->session_id = BODY(in, session_revoked)->session_id;
     revoked->until = now + self->access_life;
 }
@@ -90,6 +93,10 @@ static void handle_one(struct session *self, const struct message *in, int64_t n
     case MSG_ticket_facts: session_on_ticket_facts(self, in, now, out); return;
     case MSG_sale_view: session_on_sale_view(self, in); return;
     case MSG_lot_view: session_on_lot_view(self, in); return;
+    case MSG_user_ban:
+    case MSG_user_unban:
+    case MSG_user_kick: session_on_user_command(in, now, out); return;
+    case MSG_user_view: session_on_user_view(in, out); return;
     case MSG_revoked_load: on_revoked_load(self, in, now, out); return;
     case MSG_session_revoked: on_session_revoked(self, in, now, out); return;
     case MSG_rows_end: on_rows_end(self, in, out); return;

@@ -103,6 +103,10 @@ void session_on_done(struct session *self, const struct message *in, int64_t now
 void session_on_failed(struct session *self, const struct message *in, int64_t now,
                        struct outbox *out);
 
+/* Operators' commands about an account. */
+void session_on_user_command(const struct message *in, int64_t now, struct outbox *out);
+void session_on_user_view(const struct message *in, struct outbox *out);
+
 void session_on_ticket_create(struct session *self, const struct message *in, int64_t now,
                               struct outbox *out);
 void session_on_ticket_facts(struct session *self, const struct message *in, int64_t now,

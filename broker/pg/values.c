@@ -145,12 +145,26 @@ static struct text copy(const char *text, uint32_t size, struct outbox *out) {
     return (struct text){ at, size };
 }
 
+static uint8_t nibble(char digit) {
+    return (uint8_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+}
+
+/* bytea comes as \x and two digits per byte. */
+static struct text copy_bytes(const char *hex, uint32_t size, struct outbox *out) {
+    if (size < 4) return (struct text){ NULL, 0 };
+    uint32_t count = (size - 2) / 2;
+    char *at = outbox_text(out, count);
+    for (uint32_t i = 0; i < count; i++)
+        at[i] = (char)(nibble(hex[2 + 2 * i]) << 4 | nibble(hex[3 + 2 * i]));
+    return (struct text){ at, count };
+}
+
 static void read_field(const struct field *field, const char *text, uint32_t size, void *body,
                        struct outbox *out) {
     void *member = (char *)body + field->offset;
     if (kind_stored(field->kind) == STORED_text) {
-        assert(field->kind != KIND_bytes);
-        struct text value = copy(text, size, out);
+        struct text value =
+            field->kind == KIND_bytes ? copy_bytes(text, size, out) : copy(text, size, out);
         memcpy(member, &value, sizeof value);
     } else if (field->kind == KIND_time || field->kind == KIND_span) {
         int64_t us = parse(text);

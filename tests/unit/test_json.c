@@ -271,7 +271,8 @@ static void fill(const struct message_type *type, char *body, bool high) {
         case STORED_money: memcpy(body + field->offset, &money, sizeof money); continue;
         case STORED_text:
             if (field->kind == KIND_address) text = text_of(ADDRESS);
-            if (field->kind != KIND_lots && field->kind != KIND_sales && value < 3000)
+            if (field->kind != KIND_lots && field->kind != KIND_sales && field->kind != KIND_json &&
+                value < 3000)
                 memcpy(body + field->offset, &text, sizeof text);
             continue;
         case STORED_enum: value = field->kind == KIND_problem ? PROBLEM_sold_out : 1; break;
@@ -298,7 +299,9 @@ static void there_and_back(void **state) {
             fill(type, body, high != 0);
             strncpy(again, write_body(type->id, body), sizeof again - 1);
             /* Lists are only ever written; absent ids and empty texts are not read. */
-            if (strstr(again, ":[]") || strstr(again, ":\"0\"") || strstr(again, ":\"\"")) continue;
+            if (strstr(again, ":[]") || strstr(again, ":\"0\"") || strstr(again, ":\"\"") ||
+                strstr(again, ":null"))
+                continue;
             if (!json_read(type, again, strlen(again), copy, memory, sizeof memory, &fail)) {
                 fail_msg("%s: %s: %s", type->name, again, fail.detail);
             }

@@ -2,74 +2,128 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/doorctl/doorctl.h"
 
-static int help(FILE *to, int code) {
-    fputs("doorctl runs a doorbuster shop.\n\n"
-          "usage: doorctl [--socket PATH | --endpoint E] [--json] [--timeout SECONDS] COMMAND "
-          "[WORD...]\n"
-          "       doorctl COMMAND --help\n\n",
-          to);
-    door_list(to, NULL);
-    fputs("\nThe socket is DOORBUSTER_DOOR or var/door.sock.  Exit codes: 0 done, 1 failed, 2 "
-          "usage,\n"
-          "3 not found, 4 not possible now (or an account that is off), 5 server away.\n",
-          to);
-    return code;
+/* Takes an option of doorctl itself.  0: it is none; -1: it is wrong. */
+static int take_option(struct options *options, int argc, char **argv, int at) {
+    const char *word = argv[at], *value = at + 1 < argc ? argv[at + 1] : NULL;
+    char *to = NULL;
+    size_t size = PATH_SIZE;
+    const char *before = "";
+    if (strcmp(word, "--json") == 0) return options->json = true, 1;
+    if (strcmp(word, "--yes") == 0) return options->yes = true, 1;
+    if (strcmp(word, "--once") == 0) return options->once = true, 1;
+    if (strcmp(word, "--socket") == 0) to = options->endpoint, before = "ipc://";
+    if (strcmp(word, "--endpoint") == 0) to = options->endpoint;
+    if (strcmp(word, "--key") == 0) to = options->key;
+    if (strcmp(word, "--door-key") == 0) to = options->door_key;
+    if (to != NULL) {
+        if (value == NULL || snprintf(to, size, "%s%s", before, value) >= (int)size) return -1;
+        return 2;
+    }
+    if (strcmp(word, "--timeout") != 0) return 0;
+    options->timeout_ms = value != NULL ? strtol(value, NULL, 10) * 1000 : 0;
+    return options->timeout_ms > 0 ? 2 : -1;
 }
 
-static const char *endpoint_of(const char *path) {
-    static char endpoint[200];
-    snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
-    return endpoint;
+/* Options may stand behind the command, too, as long as it has none of that name itself. */
+static bool sift_options(struct options *options, const struct door_command *door, int *argc,
+                         char **argv) {
+    for (int at = 0; at < *argc;) {
+        char name[WORD_MAX];
+        snprintf(name, sizeof name, "%s", strncmp(argv[at], "--", 2) == 0 ? argv[at] + 2 : "");
+        const struct field *field =
+            door ? field_named(message_type(door->message), text_of(name)) : NULL;
+        int taken = field == NULL ? take_option(options, *argc, argv, at) : 0;
+        if (taken < 0) {
+            fprintf(stderr, "doorctl: %s needs a value\n", argv[at]);
+            return false;
+        }
+        if (taken == 0) {
+            at += 1;
+            continue;
+        }
+        memmove(argv + at, argv + at + taken, (size_t)(*argc - at - taken) * sizeof *argv);
+        *argc -= taken;
+    }
+    return true;
+}
+
+static bool wants_help(int argc, char **argv) {
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) return true;
+    }
+    return false;
+}
+
+static int unknown(int argc, char **argv) {
+    if (wants_help(argc - 1, argv + 1) && door_list(stdout, argv[0])) return EXIT_done;
+    fprintf(stderr, "doorctl: there is no command `%s%s%s`\n", argv[0], argc > 1 ? " " : "",
+            argc > 1 ? argv[1] : "");
+    door_list(stderr, argv[0]);
+    return EXIT_usage;
+}
+
+/* Only a person can be asked; a script has decided. */
+static bool may_go_on(const struct options *options, const struct door_command *door) {
+    char name[WORD_MAX], line[16] = "";
+    if (door->care != ASK || options->yes || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return true;
+    door_command_name(door, name, sizeof name);
+    fprintf(stderr, "%s: %s.  Go on? [y/N] ", name, door->doc);
+    if (fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y')) return true;
+    fputs("doorctl: nothing was done\n", stderr);
+    return false;
+}
+
+static int live_view(struct options *options, int argc, char **argv) {
+    if (!sift_options(options, NULL, &argc, argv)) return EXIT_usage;
+    if (wants_help(argc, argv)) {
+        puts("top: the shop, live, each second: sales, rates, latencies, queues, identity\n\n"
+             "usage: doorctl top [--once] [--json]\n\n"
+             "  --once  print it once and end, for scripts and pipes\n\n"
+             "Needs a key with the role viewer.\n\nexample: doorctl top --once");
+        return EXIT_done;
+    }
+    if (argc > 0) {
+        fprintf(stderr, "doorctl: `%s` is one word too many\n", argv[0]);
+        return EXIT_usage;
+    }
+    find_door(options);
+    return top(options);
 }
 
 int main(int argc, char **argv) {
     struct options options = { .timeout_ms = 10000 };
     static _Alignas(16) char body[BODY_MAX];
     int at = 1, used;
-    const char *door_path = getenv("DOORBUSTER_DOOR");
-    options.endpoint = endpoint_of(door_path ? door_path : "var/door.sock");
     signal(SIGPIPE, SIG_IGN);
     if (sodium_init() < 0) return EXIT_failed;
-    for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
+    while (at < argc && strncmp(argv[at], "--", 2) == 0) {
         if (strcmp(argv[at], "--help") == 0) return help(stdout, EXIT_done);
-        if (strcmp(argv[at], "--json") == 0)
-            options.json = true;
-        else if (at + 1 == argc)
-            return help(stderr, EXIT_usage);
-        else if (strcmp(argv[at], "--socket") == 0)
-            options.endpoint = endpoint_of(argv[++at]);
-        else if (strcmp(argv[at], "--endpoint") == 0)
-            options.endpoint = argv[++at];
-        else if (strcmp(argv[at], "--timeout") == 0)
-            options.timeout_ms = strtol(argv[++at], NULL, 10) * 1000;
-        else
-            return help(stderr, EXIT_usage);
+        int taken = take_option(&options, argc, argv, at);
+        if (taken <= 0) return help(stderr, EXIT_usage);
+        at += taken;
     }
     if (at == argc) return help(stderr, EXIT_usage);
-    const struct door *door = door_find(argc - at, argv + at, &used);
-    if (door == NULL) {
-        bool asked = at + 1 < argc && strcmp(argv[at + 1], "--help") == 0;
-        if (asked && door_list(stdout, argv[at])) return EXIT_done;
-        fprintf(stderr, "doorctl: there is no command `%s%s%s`\n", argv[at],
-                at + 1 < argc ? " " : "", at + 1 < argc ? argv[at + 1] : "");
-        door_list(stderr, argv[at]);
-        return EXIT_usage;
-    }
-    argc -= at + used;
-    argv += at + used;
-    for (int i = 0; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) { /* May stand behind the command, too. */
-            options.json = true;
-            memmove(argv + i, argv + i + 1, (size_t)(argc - i - 1) * sizeof *argv);
-            argc--, i--;
-        } else if (strcmp(argv[i], "--help") == 0) {
-            door_help(stdout, door);
-            return EXIT_done;
-        }
+    argc -= at;
+    argv += at;
+    if (strcmp(argv[0], "completion") == 0) return completion(argc > 1 ? argv[1] : "");
+    if (strcmp(argv[0], "top") == 0) return live_view(&options, argc - 1, argv + 1);
+    const struct door_command *door = door_find(argc, argv, &used);
+    if (door == NULL) return unknown(argc, argv);
+    argc -= used;
+    argv += used;
+    if (!sift_options(&options, door, &argc, argv)) return EXIT_usage;
+    if (wants_help(argc, argv)) {
+        door_help(stdout, door);
+        return EXIT_done;
     }
     if (!door_fill(door, argc, argv, body)) return EXIT_usage;
+    if (!may_go_on(&options, door)) return EXIT_failed;
+    find_door(&options);
+    if (door->message == MSG_order_trace) return way(&options, door, body);
     return talk(&options, door, body);
 }

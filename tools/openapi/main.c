@@ -87,6 +87,7 @@ static json_t *field_schema(const struct field *field) {
     case KIND_money: return reference("money");
     case KIND_lots: return list_schema("lot_view");
     case KIND_sales: return list_schema("sale_view");
+    case KIND_json: return json_object();
     default: return names_schema(field->kind);
     }
 }
