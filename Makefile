@@ -37,7 +37,7 @@ LIB    := $(SCHEMA) $(ACTORS) $(CONFIG) $(BROKER)
 # Programs: one folder of sources each.  A folder without a main() is no program yet.
 MAIN_doorbuster := $(wildcard broker/main/*.c)
 MAIN_doorctl    := $(wildcard tools/doorctl/*.c)
-MAIN_doorsim    := $(wildcard tools/doorsim/*.c)
+MAIN_doorsim    := $(wildcard tools/doorsim/*.c tools/doorsim/bench/*.c)
 MAIN_paysim     := $(wildcard tools/paysim/*.c)
 MAIN_openapi    := $(wildcard tools/openapi/*.c)
 FOLDERS   := doorbuster doorctl doorsim paysim openapi
@@ -62,7 +62,7 @@ DEFS     := $(wildcard schema/*.def config/*.def)
 SCRIPTS  := $(filter-out %.c %.h,$(wildcard tools/* .ci/run tests/*/*.sh))
 MAN      := $(wildcard docs/man/*.1)
 HEADERS  := $(wildcard schema/*.h actors/*.h actors/*/*.h config/*.h broker/*.h broker/*/*.h \
-            tests/*/*.h tests/*/*/*.h tools/*/*.h)
+            tests/*/*.h tests/*/*/*.h tools/*/*.h tools/*/*/*.h)
 
 # ------------------------------------------------------------------------------------------ flags
 

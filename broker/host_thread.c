@@ -1,5 +1,7 @@
 #include <assert.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <time.h>
 #include <zmq.h>
 
@@ -181,6 +183,10 @@ static void take_news(void *context, const struct news *news) {
 
 void *thread_main(void *argument) {
     struct thread *thread = argument;
+    /* Named after its first seat (15 bytes at most), for top, perf and the bench. */
+    char name[16];
+    snprintf(name, sizeof name, "%.15s", thread->seat_count > 0 ? thread->seats[0]->name : "empty");
+    pthread_setname_np(pthread_self(), name);
     thread->now = clock_now();
     thread->mono = clock_mono();
     tell_all(thread, MSG_started);

@@ -54,6 +54,15 @@ void api_buy(struct textbuf *request, const char *authority, const char *token, 
     api_post(request, authority, token, "/v1/orders", body, (size_t)size);
 }
 
+void api_login(struct textbuf *request, const char *authority, int64_t user, const char *password) {
+    char body[256];
+    int size = snprintf(body, sizeof body,
+                        "{\"login\":\"shopper%" PRId64 "@seed.example\",\"password\":\"%s\"}", user,
+                        password);
+    if (size < 0 || (size_t)size >= sizeof body) size = 0;
+    api_post(request, authority, NULL, "/v1/sessions", body, (size_t)size);
+}
+
 /* 408, 429 and 5xx promise nothing; other 4xx are refusals for good. */
 static enum history_phase phase_of(int status) {
     if (status >= 200 && status < 400) return HISTORY_ok;

@@ -21,6 +21,9 @@ void api_post(struct textbuf *request, const char *authority, const char *token,
 void api_buy(struct textbuf *request, const char *authority, const char *token, const char *ticket,
              uint32_t quantity, int64_t user);
 
+/* POST /v1/sessions of a shopper that seed made. */
+void api_login(struct textbuf *request, const char *authority, int64_t user, const char *password);
+
 struct answer {
     enum history_phase phase;
     int status; /* 0: no answer. */

@@ -4,10 +4,13 @@
 #include "schema/timefmt.h"
 #include "tools/doorsim/api.h"
 
+#include <stdio.h>
+
 struct fetch {
     struct http_call call;
     const char *authority, *path;
     struct textbuf *body;
+    char *etag;
     int status;
 };
 
@@ -22,13 +25,21 @@ static void on_done(struct http_call *call, enum http_outcome outcome,
     if (outcome != HTTP_answered) return;
     self->status = response->status;
     textbuf_add(self->body, response->body.bytes, response->body.length);
+    (void)snprintf(self->etag, HTTP_ETAG_MAX, "%s", response->etag);
 }
 
 int fetch(const char *base, const char *path, int64_t timeout_ns, struct textbuf *body) {
+    char etag[HTTP_ETAG_MAX];
+    return fetch_tagged(base, path, timeout_ns, body, etag);
+}
+
+int fetch_tagged(const char *base, const char *path, int64_t timeout_ns, struct textbuf *body,
+                 char *etag) {
     struct http_url url;
-    struct fetch self = { .call = { .write = write_call, .done = on_done },
-                          .path = path,
-                          .body = body };
+    struct fetch self = {
+        .call = { .write = write_call, .done = on_done }, .path = path, .body = body, .etag = etag
+    };
+    etag[0] = '\0';
     if (!http_url_read(base, &url)) return 0;
     struct http_loop *loop = http_loop_open();
     if (loop == NULL) return 0;

@@ -36,6 +36,7 @@ void http_parser_reset(struct http_parser *self) {
     self->response.replayed = false;
     self->response.close = false;
     self->response.location[0] = '\0';
+    self->response.etag[0] = '\0';
     textbuf_clear(&self->response.body);
 }
 
@@ -99,6 +100,11 @@ static bool take_header(struct http_parser *self, const char *line, size_t name,
     struct http_response *response = &self->response;
     uint64_t number;
     switch (name) { /* Most lines are told apart by the length of their name alone. */
+    case 4:
+        if (!header_is(line, name, "ETag") || size >= HTTP_ETAG_MAX) break;
+        memcpy(response->etag, value, size);
+        response->etag[size] = '\0';
+        break;
     case 8:
         if (!header_is(line, name, "Location")) break;
         memcpy(response->location, value, size);

@@ -16,6 +16,7 @@ enum {
     HTTP_LINE_MAX = 2048,
     HTTP_HEADERS_MAX = 100,
     HTTP_BODY_MAX = 4 << 20,
+    HTTP_ETAG_MAX = 80,
 };
 
 enum http_parse {
@@ -30,6 +31,7 @@ struct http_response {
     bool replayed;     /* Idempotent-Replayed: true */
     bool close;        /* The connection may not be used again. */
     char location[HTTP_LINE_MAX];
+    char etag[HTTP_ETAG_MAX]; /* With its quotes; empty: none, or too long. */
     struct textbuf body;
 };
 

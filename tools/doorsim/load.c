@@ -36,7 +36,8 @@ static bool next_work(struct load *self, struct worker *worker, int64_t now) {
     if (now >= self->stop_at || (plan->requests > 0 && self->sent >= plan->requests)) return false;
     if (plan->kind != LOAD_get) {
         size_t end = plan->last_ticket;
-        if (self->next_ticket >= end && plan->kind == LOAD_refuse) {
+        bool over_and_over = plan->kind == LOAD_refuse || plan->kind == LOAD_login;
+        if (self->next_ticket >= end && over_and_over) {
             self->next_ticket = plan->first_ticket;
         }
         if (self->next_ticket >= end) return false;
@@ -55,6 +56,7 @@ static void write_call(struct http_call *call, struct textbuf *request) {
     assert(plan->kind == LOAD_get || ticket != NULL);
     switch (plan->kind) {
     case LOAD_get: api_get(request, authority, plan->token, plan->path, plan->etag); break;
+    case LOAD_login: api_login(request, authority, ticket->shopper->user, plan->password); break;
     case LOAD_ticket:
         (void)snprintf(path, sizeof path, "/v1/lots/%" PRId64 "/tickets", ticket->lot);
         api_post(request, authority, ticket->shopper->token, path, "{}", 2);

@@ -18,6 +18,7 @@ enum load_kind {
     LOAD_refuse, /* The same, tickets over and over: for lots that are sold out. */
     LOAD_ticket, /* POST /v1/lots/{lot}/tickets; the texts are kept. */
     LOAD_get,    /* GET of one path. */
+    LOAD_login,  /* POST /v1/sessions, as the tickets' shoppers, over and over. */
 };
 
 struct load_plan {
@@ -25,6 +26,7 @@ struct load_plan {
     const char *base;        /* http://host:port */
     const char *path;        /* LOAD_get. */
     const char *token;       /* LOAD_get; NULL: none. */
+    const char *password;    /* LOAD_login. */
     const char *etag;        /* LOAD_get: sent as If-None-Match; NULL: none. */
     struct tickets *tickets; /* The others. */
     size_t first_ticket;     /* LOAD_buy and LOAD_ticket begin here, … */

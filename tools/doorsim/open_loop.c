@@ -165,6 +165,7 @@ static void live(struct open_loop *loop, struct watch *watch) {
     int64_t end = clock_mono();
     loop->result->seconds = (double)(end - loop->start) / 1e9;
     loop->result->cores = (cpu_seconds() - cpu) / loop->result->seconds;
+    loop->result->began_at = loop->start;
     loop->result->planned_ns = loop->plan->arrivals->wish.duration_ns;
 }
 

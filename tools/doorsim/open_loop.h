@@ -59,6 +59,7 @@ struct open_result {
     struct histogram whole;    /* Arrived to the last answer. */
     struct histogram late;     /* Meant to start to sent. */
     struct histogram picked;   /* The part of it that the generator alone is to blame for. */
+    int64_t began_at;          /* Steady clock. */
     int64_t planned_ns;        /* The plan's length. */
     double seconds;            /* From the first arrival to the last answer. */
     double cores,

@@ -23,8 +23,13 @@ bool tickets_plan(struct tickets *self, const struct shoppers *shoppers, const i
 void tickets_fini(struct tickets *self);
 
 /* Signs all of them, for lots that live on this shard, good from now for an hour.  False when
- * memory is out. */
+ * memory is out.  Their ids meet no others: neither the server's, nor those of this process, nor
+ * (but by an accident in a million) those of another one. */
 bool tickets_sign(struct tickets *self, const struct seal_keys *keys, uint32_t quantity_max,
                   uint32_t shard);
+
+/* The same for lots on several shards: lots[i] lives on shards[i]. */
+bool tickets_sign_in(struct tickets *self, const struct seal_keys *keys, uint32_t quantity_max,
+                     const int64_t *lots, const uint32_t *shards, size_t lot_count);
 
 #endif
