@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <zmq.h>
 
+#include "broker/keys.h"
+
 bool curve_published(const char *public_key) {
     static const char *const printed[] = { "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID",
                                            "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7" };
@@ -101,7 +103,7 @@ static bool read_pair(const char *file, bool secret, struct curve *self, char *e
     if (stat(file, &status) != 0) return complain(error, size, file, strerror(errno));
     if (!S_ISREG(status.st_mode) || status.st_size > 65536)
         return complain(error, size, file, "is no key file");
-    if (secret && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    if (secret && !keys_private(file, status.st_mode))
         return complain(error, size, file, "must be readable by its owner only");
     zconfig_t *root = zconfig_load(file);
     if (root == NULL) return complain(error, size, file, "is no key file");

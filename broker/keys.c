@@ -36,6 +36,11 @@ static bool is_credential(const char *path) {
     return size > 0 && strncmp(path, folder, size) == 0 && path[size] == '/';
 }
 
+bool keys_private(const char *path, mode_t mode) {
+    mode_t others = is_credential(path) ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
+    return (mode & others) == 0;
+}
+
 bool keys_load(const char *path, struct seal_keys *keys, char *error, size_t error_size) {
     char text[4096];
     uint32_t line = 0;
@@ -45,8 +50,7 @@ bool keys_load(const char *path, struct seal_keys *keys, char *error, size_t err
         snprintf(error, error_size, "keys.file: could not open %s: %s", path, strerror(errno));
         return false;
     }
-    mode_t others = is_credential(path) ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
-    bool private = fstat(file, &status) == 0 && (status.st_mode & others) == 0;
+    bool private = fstat(file, &status) == 0 && keys_private(path, status.st_mode);
     ssize_t size = read(file, text, sizeof text);
     close(file);
     if (!private) {

@@ -15,6 +15,7 @@ units() {
         sed "s|/usr/local/bin/doorbuster |$(realpath "$BUILD")/doorbuster |" "$unit" >"$DIR/units/${unit##*/}"
     done
     mv "$DIR/units/doorbuster-node@.service" "$DIR/units/doorbuster-node@edge.service"
+    cp -r deploy/systemd/doorbuster-*.d "$DIR/units/"
 }
 units
 # Exposure at most 2.0 of 10.
