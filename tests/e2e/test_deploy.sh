@@ -177,6 +177,10 @@ check_true "the kernel knows every key" bash -c "
         [ -e /proc/sys/\${name//.//} ] || { echo \$name; exit 1; }
     done"
 section "container"
+# Its health check, as it stands there, with this server's port.
+health=$(sed -n '/^HEALTHCHECK/,/\]$/p' deploy/container/Containerfile | sed -n 's/^ *\("exec .*"\)\]$/\1/p' | jq -r . | sed "s/9101/$server_port/")
+check_true "the health check sees a server" bash -c "$health"
+check "and that there is none" no "$(bash -c "${health/$server_port/1}" 2>/dev/null && echo yes || echo no)"
 # Its packages to build with are those of tools/deps.
 check "what it installs to build is in tools/deps" '' "$(sed -n '/AS build/,/rm -rf/p' deploy/container/Containerfile |
     grep -oE '\b(make|gcc|pkg-config|python3|[a-z0-9.-]+-dev)\b' | sort -u | grep -vxF -f <(tools/deps --list | awk '{ print $1 }'))"
