@@ -48,6 +48,10 @@ static void measure_seat(struct seat *seat) {
     const char *labels[] = { "address", name, "shard", shard, NULL };
     if (!address_is_sharded(seat->address)) labels[2] = NULL;
     seat->handled = metrics_counter("messages_handled_total", "Messages handled.", labels);
+    if (seat->actor != NULL) {
+        seat->crashes = metrics_counter("actor_crashes_total", "Assertions that failed in actors.",
+                                        METRIC_LABELS("address", name));
+    }
     seat->depth = metrics_gauge("mailbox_depth", "Messages waiting.", labels);
     seat->wait = metrics_histogram("mailbox_wait_seconds",
                                    "How long the oldest message of a batch has waited.",
@@ -135,6 +139,18 @@ static void measure_host(struct host *self) {
                                          "Requests answered overloaded or unavailable because they "
                                          "could not leave for another node.",
                                          METRIC_NO_LABELS);
+    self->down_refused = metrics_counter(
+        "crashed_refused_total",
+        "Requests answered unavailable because their actor crashed and has not restarted yet.",
+        METRIC_NO_LABELS);
+    self->down_dropped = metrics_counter(
+        "crashed_dropped_total",
+        "Other messages dropped because a crashed actor's mailbox is full.", METRIC_NO_LABELS);
+    self->letters = metrics_counter(
+        "dead_letters_total", "Messages with which an actor crashed alone.", METRIC_NO_LABELS);
+    self->letters_dropped = metrics_counter(
+        "dead_letters_dropped_total", "Dead letters not kept because too many wait for the broker.",
+        METRIC_NO_LABELS);
     self->link_lost = metrics_counter(
         "link_lost_total", "Other messages lost with the node they were for; they come again.",
         METRIC_NO_LABELS);
@@ -189,6 +205,7 @@ struct host *host_open(const struct host_setup *setup) {
         thread->started = pthread_create(&thread->id, NULL, thread_main, thread) == 0;
         if (!thread->started) abort();
     }
+    control_attach(self);
     return self;
 }
 
@@ -196,7 +213,7 @@ struct host *host_open(const struct host_setup *setup) {
 
 static bool has_something_left(const struct seat *seat) {
     if (seat->address != ACTOR_order && seat->address != PORT_http) return false;
-    return seat_phase(seat) == SEAT_up && !atomic_load(&seat->stopped);
+    return seat_phase(seat) != SEAT_asleep && !atomic_load(&seat->stopped);
 }
 
 static bool anything_left(const struct host *self) {
@@ -234,6 +251,7 @@ static void close_thread(struct host *self, struct thread *thread) {
     }
     batch_fini(&thread->out);
     batch_fini(&thread->inbox);
+    batch_fini(&thread->letters);
     free(thread->seats);
 }
 
@@ -246,6 +264,7 @@ static void close_seat(struct seat *seat) {
 
 void host_close(struct host *self) {
     if (self == NULL) return;
+    control_detach(self);
     atomic_store(&self->ending, true);
     for (uint32_t i = 0; i < HOST_THREADS_MAX; i++) {
         if (self->threads[i].started) pthread_join(self->threads[i].id, NULL);

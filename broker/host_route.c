@@ -40,9 +40,21 @@ static void to_sleeping(struct thread *thread, const struct message *message) {
         metric_add(thread->host->sleeping_dropped, 1);
 }
 
+/* It starts again in a moment: what nobody can repeat at once waits. */
+static void to_crashed(struct thread *thread, struct seat *seat, const struct message *message) {
+    if (route_refuse(thread, &message->head, PROBLEM_unavailable))
+        metric_add(thread->host->down_refused, 1);
+    else if (seat_backlog(seat) >= thread->host->mailbox_max)
+        metric_add(thread->host->down_dropped, 1);
+    else
+        batch_append(&seat->waiting, message);
+}
+
 static void to_mailbox(struct thread *thread, struct seat *seat, const struct message *message) {
     if (seat_phase(seat) == SEAT_asleep) {
         to_sleeping(thread, message);
+    } else if (seat_phase(seat) == SEAT_down) {
+        to_crashed(thread, seat, message);
     } else if (seat_backlog(seat) >= thread->host->mailbox_max &&
                route_refuse(thread, &message->head, PROBLEM_overloaded)) {
         metric_add(thread->host->refused, 1);
@@ -148,6 +160,12 @@ static bool is_here(const struct thread *thread, const struct seat *seat, const 
     /* As our map has it: the seat's own thread may read it a turn sooner or later. */
     return !seat_may_sleep(seat) ||
            placement_map_seat(&thread->map, seat->address, seat->shard).node == thread->host->node;
+}
+
+bool route_knows(const struct thread *thread, enum address address) {
+    if (seat_at(thread->host, address, 0) != NULL) return true;
+    struct head head = { .to = (uint8_t)address };
+    return thread->links != NULL && placed(thread, &head).node != NODE_NONE;
 }
 
 void route(struct thread *thread, const struct message *message) {

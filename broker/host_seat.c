@@ -54,15 +54,38 @@ static void count_expired(const struct thread *thread, const struct seat *seat,
 
 /* ---- Actors ---- */
 
-static void handle_with(struct thread *thread, struct seat *seat, const struct message *items,
-                        uint32_t count) {
-    const struct actor_type *actor = seat->actor;
-    struct outbox out = outbox_of(thread, seat, count * actor->sends_max);
+struct call {
+    const struct seat *seat;
+    const struct message *items;
+    uint32_t count;
+    int64_t now;
+    struct outbox out;
+};
+
+static void call_actor(void *context) {
+    struct call *call = context;
+    const struct actor_type *actor = call->seat->actor;
+    actor->handle(call->seat->state, call->items, call->count, call->now, &call->out);
+    if (actor->check != NULL) actor->check(call->seat->state);
+}
+
+/* False: it crashed. */
+static bool handle_with(struct thread *thread, struct seat *seat, const struct message *items,
+                        uint32_t count, bool from_mailbox) {
+    struct guard_failure failure;
+    struct call call = { .seat = seat,
+                         .items = items,
+                         .count = count,
+                         .now = thread->now,
+                         .out = outbox_of(thread, seat, count * seat->actor->sends_max) };
+    if (!guard_run(call_actor, &call, &failure)) {
+        seat_crashed(thread, seat, items, count, from_mailbox, &failure);
+        return false;
+    }
     count_expired(thread, seat, items, count);
-    actor->handle(seat->state, items, count, thread->now, &out);
-    if (actor->check != NULL) actor->check(seat->state);
     metric_add(seat->handled, count);
     route_all(thread);
+    return true;
 }
 
 static struct head head_to(const struct thread *thread, const struct seat *seat,
@@ -78,17 +101,28 @@ static void tick_actor(struct thread *thread, struct seat *seat) {
     seat->next_tick = thread->now + seat->actor->tick_every;
     struct tick body = { 0 };
     struct message tick = { head_to(thread, seat, MSG_tick), &body };
-    handle_with(thread, seat, &tick, 1);
+    handle_with(thread, seat, &tick, 1, false);
+}
+
+void seat_handle_started(struct thread *thread, struct seat *self) {
+    struct started body = { 0 };
+    struct message started = { head_to(thread, self, MSG_started), &body };
+    handle_with(thread, self, &started, 1, false);
 }
 
 static bool turn_actor(struct thread *thread, struct seat *seat) {
     const struct message *items;
     uint32_t most = seat->actor->batch_max;
-    if (seat_phase(seat) == SEAT_asleep) return false;
+    if (!seat_tend(thread, seat)) return false;
     if (most > thread->host->batch_max) most = thread->host->batch_max;
+    if (seat->suspects > 0) most = 1;
     uint32_t count = take_slice(seat, most, &items);
-    if (count > 0) handle_with(thread, seat, items, count);
+    if (count > 0) {
+        if (!handle_with(thread, seat, items, count, true)) return false;
+        if (seat->suspects > 0) seat->suspects--;
+    }
     tick_actor(thread, seat);
+    if (seat_phase(seat) != SEAT_up) return false;
     return seat_backlog(seat) > 0;
 }
 
@@ -126,15 +160,14 @@ bool seat_may_sleep(const struct seat *self) {
     return self->actor != NULL && address_is_sharded(self->address);
 }
 
-void seat_tell(struct thread *thread, struct seat *self, enum message_id id) {
-    struct stop body = { 0 }; /* started and stop both carry nothing. */
-    struct message message = { head_to(thread, self, id), &body };
+void seat_tell_stop(struct thread *thread, struct seat *self) {
+    struct stop body = { 0 };
+    struct message message = { head_to(thread, self, MSG_stop), &body };
     batch_append(&self->waiting, &message);
 }
 
-/* These report by themselves; until then /readyz says no. */
-static bool reports_ready(enum address address) {
-    return address == ACTOR_bridge || address == ACTOR_inventory;
+bool seat_reports_ready(const struct seat *self) {
+    return self->address == ACTOR_bridge || self->address == ACTOR_inventory;
 }
 
 void seat_start(struct seat *self) {
@@ -148,7 +181,7 @@ void seat_start(struct seat *self) {
     }
     self->actor->init(self->state, &self->setup);
     self->next_tick = 0;
-    if (reports_ready(self->address)) ready_set(self->name, false);
+    if (seat_reports_ready(self)) ready_set(self->name, false);
     atomic_store(&self->phase, SEAT_up);
 }
 
@@ -169,9 +202,11 @@ void seat_sleep(struct thread *thread, struct seat *self) {
     atomic_store(&self->phase, SEAT_asleep);
     if (self->state != NULL) munmap(self->state, self->actor->state_size);
     self->state = NULL;
+    self->suspects = 0;
+    self->backoff = 0;
     drop_mailbox(thread, self);
     if (self->address == ACTOR_order) figures_forget(self->shard);
-    if (reports_ready(self->address)) ready_forget(self->name);
+    ready_forget(self->name);
 }
 
 /* ---- News ---- */

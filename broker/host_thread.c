@@ -69,7 +69,7 @@ static void follow_map(struct thread *thread) {
             seat_sleep(thread, seat);
         } else if (!thread->told_stop) {
             seat_start(seat);
-            seat_tell(thread, seat, MSG_started);
+            seat_handle_started(thread, seat);
         }
     }
 }
@@ -90,7 +90,9 @@ static bool anything_waiting(const struct thread *thread) {
     for (uint32_t i = 0; i < thread->seat_count; i++) {
         const struct seat *seat = thread->seats[i];
         if (seat_backlog(seat) == 0) continue;
-        if (seat->actor != NULL || seat->type->ready(seat->port)) return true;
+        if (seat->actor != NULL ? seat_phase(seat) == SEAT_up : seat->type->ready(seat->port)) {
+            return true;
+        }
     }
     return false;
 }
@@ -100,8 +102,10 @@ static bool anything_waiting(const struct thread *thread) {
 /* Until the seat wants its turn; -1 = not by itself. */
 static int64_t seat_timeout(const struct thread *thread, const struct seat *seat) {
     if (seat->actor == NULL) return seat->type->timeout(seat->port, thread->now);
-    if (seat->actor->tick_every == 0 || seat_phase(seat) == SEAT_asleep) return -1;
-    int64_t next = seat->next_tick - thread->now;
+    enum seat_phase phase = seat_phase(seat);
+    if (phase == SEAT_asleep || (phase == SEAT_up && seat->actor->tick_every == 0)) return -1;
+    int64_t next =
+        phase == SEAT_down ? seat->restart_at - thread->mono : seat->next_tick - thread->now;
     return next > 0 ? next : 0;
 }
 
@@ -154,11 +158,19 @@ static void wait_for(struct thread *thread, int64_t wait) {
 
 /* ---- The loop ---- */
 
-static void tell_all(struct thread *thread, enum message_id id) {
+static void start_all(struct thread *thread) {
     for (uint32_t i = 0; i < thread->seat_count; i++) {
         struct seat *seat = thread->seats[i];
-        if (id == MSG_started && seat->actor == NULL) continue;
-        if (seat_phase(seat) != SEAT_asleep) seat_tell(thread, seat, id);
+        if (seat->actor != NULL && seat_phase(seat) != SEAT_asleep)
+            seat_handle_started(thread, seat);
+    }
+}
+
+static void stop_all(struct thread *thread) {
+    thread->told_stop = true;
+    for (uint32_t i = 0; i < thread->seat_count; i++) {
+        struct seat *seat = thread->seats[i];
+        if (seat_phase(seat) != SEAT_asleep) seat_tell_stop(thread, seat);
     }
 }
 
@@ -189,22 +201,20 @@ void *thread_main(void *argument) {
     pthread_setname_np(pthread_self(), name);
     thread->now = clock_now();
     thread->mono = clock_mono();
-    tell_all(thread, MSG_started);
+    start_all(thread);
     while (!atomic_load_explicit(&thread->host->ending, memory_order_relaxed)) {
         int64_t mono = clock_mono();
         thread->now = clock_onward(thread->now, clock_now(), mono - thread->mono);
         thread->mono = mono;
         beat(thread->index, mono);
         news_take(&thread->news_seen, take_news, thread);
-        if (!thread->told_stop && atomic_load(&thread->host->stopping)) {
-            thread->told_stop = true;
-            tell_all(thread, MSG_stop);
-        }
+        if (!thread->told_stop && atomic_load(&thread->host->stopping)) stop_all(thread);
         follow_map(thread);
         renew_lease(thread);
         bool more = receive_parcels(thread);
         if (receive_links(thread)) more = true;
         if (turn(thread)) more = true;
+        letters_send(thread);
         send_parcels(thread);
         if (thread->links != NULL) thread->host->links->flush(thread->links, thread->now);
         if (!more && !anything_waiting(thread)) wait_for(thread, until_next(thread));

@@ -22,6 +22,9 @@ static struct {
     enum links_sent answer;
     struct batch arriving[HOST_THREADS_MAX];
     stage_step *step;
+    bool crash_at_start;
+    char letter[65536];
+    uint32_t letter_size;
 } play = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- Actors ---- */
@@ -86,7 +89,11 @@ static void init_order(void *self, const struct actor_setup *setup) {
 static void handle_order(void *self, const struct message *in, uint32_t count, int64_t now,
                          struct outbox *out) {
     (void)now;
+    pthread_mutex_lock(&play.lock);
+    bool crash = play.crash_at_start;
+    pthread_mutex_unlock(&play.lock);
     for (uint32_t i = 0; i < count; i++) {
+        assert(!crash || in[i].head.type != MSG_started);
         if (in[i].head.type == MSG_order_get)
             assert(BODY(&in[i], order_get)->order_id != STAGE_POISON);
         note(self, &in[i]);
@@ -96,6 +103,33 @@ static void handle_order(void *self, const struct message *in, uint32_t count, i
     }
 }
 
+static void init_broker(void *self, const struct actor_setup *setup) {
+    init_part(self, ACTOR_broker, setup->shard);
+}
+
+static void handle_broker(void *self, const struct message *in, uint32_t count, int64_t now,
+                          struct outbox *out) {
+    (void)now, (void)out;
+    for (uint32_t i = 0; i < count; i++) {
+        note(self, &in[i]);
+        if (in[i].head.type != MSG_dead_letter_add) continue;
+        struct text content = BODY(&in[i], dead_letter_add)->content;
+        pthread_mutex_lock(&play.lock);
+        memcpy(play.letter, content.at, content.size);
+        play.letter_size = content.size;
+        pthread_mutex_unlock(&play.lock);
+    }
+}
+
+static const struct actor_type broker = {
+    .name = "broker",
+    .address = ACTOR_broker,
+    .state_size = sizeof(struct part),
+    .batch_max = 16,
+    .sends_max = 1,
+    .init = init_broker,
+    .handle = handle_broker,
+};
 static const struct actor_type bridge = {
     .name = "bridge",
     .address = ACTOR_bridge,
@@ -194,23 +228,30 @@ static const struct links_type links_type = {
 
 /* ---- The stage ---- */
 
-void stage_open(struct stage *self, uint32_t shards, uint32_t threads, bool nodes) {
+void stage_open(struct stage *self, uint32_t shards, uint32_t threads, unsigned parts) {
     static struct links links[HOST_THREADS_MAX];
-    struct host_place places[1 + SHARDS_MAX] = { { ACTOR_bridge, 0, 0, &bridge, NULL } };
+    struct host_place places[2 + SHARDS_MAX] = { { ACTOR_bridge, 0, 0, &bridge, NULL } };
     for (uint32_t i = 0; i < shards; i++) {
         places[1 + i] = (struct host_place){ ACTOR_order, (uint8_t)i, i % threads, &order, NULL };
     }
+    uint32_t count = 1 + shards;
+    if ((parts & STAGE_broker) != 0) {
+        places[count++] = (struct host_place){ ACTOR_broker, 0, 0, &broker, NULL };
+    }
+    bool nodes = (parts & STAGE_nodes) != 0;
     config_defaults(&self->config);
     metrics_reset();
     ready_reset();
     play.count = play.sent_count = 0;
     play.answer = LINKS_SENT;
     play.step = NULL;
+    play.crash_at_start = false;
+    play.letter_size = 0;
     placement_init(&self->placement);
     struct host_setup setup = { .config = &self->config,
                                 .actor = { .node = STAGE_NODE, .shards = (uint8_t)shards },
                                 .places = places,
-                                .place_count = 1 + shards,
+                                .place_count = count,
                                 .placement = nodes ? &self->placement : NULL,
                                 .links = nodes ? &links_type : NULL,
                                 .links_context = links };
@@ -324,4 +365,20 @@ int64_t stage_metric(const char *name) {
     if (at != NULL) value = strtoll(at + strlen(line), NULL, 10);
     free(text);
     return value;
+}
+
+int64_t stage_wait_metric(const char *name, int64_t least) {
+    for (int i = 0; i < PATIENCE_MS && stage_metric(name) < least; i++)
+        rest();
+    return stage_metric(name);
+}
+
+void stage_crash_at_start(bool yes) {
+    pthread_mutex_lock(&play.lock);
+    play.crash_at_start = yes;
+    pthread_mutex_unlock(&play.lock);
+}
+
+struct text stage_letter(void) {
+    return (struct text){ play.letter, play.letter_size };
 }

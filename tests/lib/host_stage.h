@@ -22,6 +22,8 @@ struct stage_seen {
     bool must;
 };
 
+enum stage_parts { STAGE_only = 0, STAGE_nodes = 1, STAGE_broker = 2 };
+
 struct stage {
     struct config config;
     struct host *host;
@@ -33,9 +35,10 @@ typedef void stage_step(struct outbox *out);
 
 /* A bridge that sends what it is told to, and an order actor for each shard that answers order_get
  * with done, and asserts when order_id is STAGE_POISON; `shards` dealt to `threads`, the bridge in
- * thread 0.  With `nodes` there are links and a placement map, still empty. */
+ * thread 0.  STAGE_nodes: there are links and a placement map, still empty.  STAGE_broker: somebody
+ * at ACTOR_broker, in thread 0. */
 enum { STAGE_POISON = 666 };
-void stage_open(struct stage *self, uint32_t shards, uint32_t threads, bool nodes);
+void stage_open(struct stage *self, uint32_t shards, uint32_t threads, unsigned parts);
 void stage_close(struct stage *self);
 
 /* Has the bridge send it, and waits until that is done. */
@@ -52,7 +55,13 @@ struct stage_seen stage_get_sent(uint16_t node, enum message_id id, uint32_t nth
 void stage_arrive(uint32_t thread, const struct head *head, const void *body);
 /* What the links say of everything that is sent. */
 void stage_links_say(enum links_sent answer);
+/* The order actors' assertion fails at `started`, too. */
+void stage_crash_at_start(bool yes);
+/* What the last dead letter held; valid until the next. */
+struct text stage_letter(void);
 /* A counter or gauge of /metrics by its name, labels included; -1 = there is none. */
 int64_t stage_metric(const char *name);
+/* Waits until it is at least so much (5 s at most); what it is. */
+int64_t stage_wait_metric(const char *name, int64_t least);
 
 #endif

@@ -37,7 +37,7 @@ static void tell_every_bridge(struct outbox *out) {
 }
 
 static void expect_each_its_own(uint32_t threads) {
-    stage_open(&stage, SHARDS, threads, false);
+    stage_open(&stage, SHARDS, threads, STAGE_only);
     stage_do(ask_every_shard);
     assert_int_equal(stage_wait(ACTOR_bridge, -1, MSG_done, SHARDS), SHARDS);
     for (int shard = 0; shard < SHARDS; shard++) {
@@ -63,7 +63,7 @@ static void test_each_shard_gets_its_own(void **state) {
 
 static void test_news_in_one_process(void **state) {
     (void)state;
-    stage_open(&stage, 1, 1, false);
+    stage_open(&stage, 1, 1, STAGE_only);
     stage_do(tell_every_bridge);
     assert_int_equal(stage_wait(ACTOR_bridge, -1, MSG_done, 1), 1);
     assert_int_equal(stage_get(ACTOR_bridge, -1, MSG_done, 0).head.node, NODE_EVERY);
@@ -106,7 +106,7 @@ static void arrive_order_get(uint16_t node, enum address from) {
 
 static void test_without_a_map_nobody_is_there(void **state) {
     (void)state;
-    stage_open(&stage, SHARDS, 2, true);
+    stage_open(&stage, SHARDS, 2, STAGE_nodes);
     stage_do(ask_shard_2);
     assert_int_equal(stage_wait(ACTOR_bridge, -1, MSG_failed, 1), 1);
     assert_int_equal(stage_get(ACTOR_bridge, -1, MSG_failed, 0).value, PROBLEM_unavailable);
@@ -119,7 +119,7 @@ static void test_without_a_map_nobody_is_there(void **state) {
 
 static void test_asleep_and_awake(void **state) {
     (void)state;
-    stage_open(&stage, SHARDS, 2, true);
+    stage_open(&stage, SHARDS, 2, STAGE_nodes);
     publish(1, OTHER);
     assert_int_equal(stage_wait(ACTOR_order, 2, MSG_started, 0), 0);
     arrive_order_get(OTHER, ACTOR_bridge); /* Its map is older than ours. */
@@ -149,7 +149,7 @@ static void test_asleep_and_awake(void **state) {
 
 static void test_a_shard_elsewhere(void **state) {
     (void)state;
-    stage_open(&stage, SHARDS, 2, true);
+    stage_open(&stage, SHARDS, 2, STAGE_nodes);
     publish(1, OTHER);
     stage_do(ask_every_shard);
     assert_int_equal(stage_wait_sent(OTHER, MSG_order_get, 1), 1);
@@ -165,7 +165,7 @@ static void test_a_shard_elsewhere(void **state) {
 
 static void test_answers_go_to_their_node(void **state) {
     (void)state;
-    stage_open(&stage, SHARDS, 2, true);
+    stage_open(&stage, SHARDS, 2, STAGE_nodes);
     publish(1, STAGE_NODE);
     arrive_order_get(OTHER, ACTOR_bridge);
     arrive_order_get(STAGE_NODE, ACTOR_bridge);
@@ -180,7 +180,7 @@ static void test_answers_go_to_their_node(void **state) {
 
 static void test_news_for_every_node(void **state) {
     (void)state;
-    stage_open(&stage, SHARDS, 2, true);
+    stage_open(&stage, SHARDS, 2, STAGE_nodes);
     publish(1, STAGE_NODE);
     stage_do(tell_every_bridge);
     assert_int_equal(stage_wait(ACTOR_bridge, -1, MSG_done, 1), 1);
@@ -197,7 +197,7 @@ static void test_news_for_every_node(void **state) {
 
 static void test_full_and_dead_links(void **state) {
     (void)state;
-    stage_open(&stage, SHARDS, 2, true);
+    stage_open(&stage, SHARDS, 2, STAGE_nodes);
     publish(1, OTHER);
     stage_links_say(LINKS_FULL);
     stage_do(ask_shard_2);
