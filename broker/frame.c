@@ -41,7 +41,14 @@ void frame_append(struct frame *self, const struct message *message) {
     self->count++;
 }
 
-static bool read_one(const uint8_t *at, size_t head_size, size_t body_size, struct batch *to) {
+static bool known(const struct envelope *envelope) {
+    return envelope->to < ADDRESS_COUNT && envelope->origin < ADDRESS_COUNT &&
+           envelope->from < ADDRESS_COUNT && message_type((enum message_id)envelope->type) != NULL;
+}
+
+/* A scanned head and body.  False: the head is none. */
+static bool read_one(const uint8_t *at, size_t head_size, size_t body_size, struct batch *to,
+                     struct frame_skips *skips) {
     const struct field *culprit;
     struct envelope envelope;
     union { /* Room for any body, aligned. */
@@ -54,11 +61,16 @@ static bool read_one(const uint8_t *at, size_t head_size, size_t body_size, stru
 #undef END
     } body;
     if (wire_decode(message_type(MSG_envelope), at, head_size, &envelope, &culprit)) return false;
-    const struct message_type *type = message_type((enum message_id)envelope.type);
-    if (type == NULL || envelope.to >= ADDRESS_COUNT || envelope.origin >= ADDRESS_COUNT) {
-        return false;
+    if (!known(&envelope)) {
+        skips->unknown++;
+        return true;
     }
-    if (wire_decode(type, at + head_size, body_size, &body, &culprit) != PROBLEM_none) return false;
+    const struct message_type *type = message_type((enum message_id)envelope.type);
+    if (wire_decode(type, at + head_size, body_size, &body, &culprit) != PROBLEM_none) {
+        skips->invalid++;
+        return true;
+    }
+    if (wire_count(at + head_size, body_size) > type->field_count) skips->newer++;
     struct head head = { .type = (uint16_t)envelope.type,
                          .from = (uint8_t)envelope.from,
                          .to = (uint8_t)envelope.to,
@@ -72,15 +84,21 @@ static bool read_one(const uint8_t *at, size_t head_size, size_t body_size, stru
     return true;
 }
 
-bool frame_read(const uint8_t *bytes, size_t size, struct batch *to) {
+bool frame_read_from(const uint8_t *bytes, size_t size, struct batch *to,
+                     struct frame_skips *skips) {
     while (size > 0) {
         size_t head_size = wire_scan(bytes, size, 64);
         if (head_size == 0) return false;
         size_t body_size = wire_scan(bytes + head_size, size - head_size, WIRE_OBJECTS_MAX);
         if (body_size == 0) return false;
-        if (!read_one(bytes, head_size, body_size, to)) return false;
+        if (!read_one(bytes, head_size, body_size, to, skips)) return false;
         bytes += head_size + body_size;
         size -= head_size + body_size;
     }
     return true;
+}
+
+bool frame_read(const uint8_t *bytes, size_t size, struct batch *to) {
+    struct frame_skips skips = { 0 };
+    return frame_read_from(bytes, size, to, &skips) && skips.unknown == 0 && skips.invalid == 0;
 }

@@ -179,6 +179,11 @@ static bool open_all(struct host *self, const struct host_setup *setup) {
         log_error("host", "could not open the links", LOG_ERRNO("error", errno), LOG_END);
         return false;
     }
+    uint32_t slots = (uint32_t)setup->config->trace_ring;
+    for (uint32_t i = 0; i < self->thread_count && slots > 0; i++) {
+        self->threads[i].ring = trace_ring_open(slots);
+        if (self->threads[i].ring == NULL) return false;
+    }
     for (uint32_t i = 0; i < self->thread_count && self->links != NULL; i++) {
         self->threads[i].links = self->links->open(setup->links_context, i);
         if (self->threads[i].links == NULL) return false;
@@ -252,6 +257,7 @@ static void close_thread(struct host *self, struct thread *thread) {
     batch_fini(&thread->out);
     batch_fini(&thread->inbox);
     batch_fini(&thread->letters);
+    trace_ring_close(thread->ring);
     free(thread->seats);
 }
 

@@ -19,6 +19,7 @@
 #include "broker/metrics.h"
 #include "broker/news.h"
 #include "broker/parcel.h"
+#include "broker/trace.h"
 
 enum { HOST_MS = 1000000, SEAT_NAME_SIZE = 24 };
 
@@ -70,6 +71,7 @@ struct thread {
     struct parcel *outgoing[HOST_THREADS_MAX]; /* NULL = nothing in this turn. */
     struct parcel_stock parcels;
     struct links *links;
+    struct trace_ring *ring;  /* NULL = off. */
     struct placement_map map; /* As of map_version. */
     uint64_t map_version;
     struct batch out;     /* What the handler of this moment sends. */

@@ -33,6 +33,15 @@ static struct seat *seat_at(const struct host *host, uint32_t address, uint32_t 
     return address < ADDRESS_COUNT && at < SHARDS_MAX ? host->at[address][at] : NULL;
 }
 
+/* Here it is: in the mailbox, and in the trace. */
+static void enter(struct thread *thread, struct seat *seat, const struct message *message) {
+    if (message->head.trace != 0 && thread->ring != NULL) {
+        trace_put(thread->ring, thread->now, &message->head);
+    }
+    if (seat->waiting.count == 0) seat->waiting_since = thread->mono;
+    batch_append(&seat->waiting, message);
+}
+
 static void to_sleeping(struct thread *thread, const struct message *message) {
     if (route_refuse(thread, &message->head, PROBLEM_recovering))
         metric_add(thread->host->sleeping_refused, 1);
@@ -47,7 +56,7 @@ static void to_crashed(struct thread *thread, struct seat *seat, const struct me
     else if (seat_backlog(seat) >= thread->host->mailbox_max)
         metric_add(thread->host->down_dropped, 1);
     else
-        batch_append(&seat->waiting, message);
+        enter(thread, seat, message);
 }
 
 static void to_mailbox(struct thread *thread, struct seat *seat, const struct message *message) {
@@ -59,8 +68,7 @@ static void to_mailbox(struct thread *thread, struct seat *seat, const struct me
                route_refuse(thread, &message->head, PROBLEM_overloaded)) {
         metric_add(thread->host->refused, 1);
     } else {
-        if (seat->waiting.count == 0) seat->waiting_since = thread->mono;
-        batch_append(&seat->waiting, message);
+        enter(thread, seat, message);
     }
 }
 

@@ -209,6 +209,11 @@ host
     # From 0 to 5m.
     drain = 5s
 
+trace
+    # Messages each thread remembers for `doorctl trace`, 24 bytes each; 0 remembers none.
+    # From 0 to 16777216.
+    ring = 65536
+
 log
     # Lines below this level are not written. Read again at SIGHUP.
     # One of debug|info|warn|error.

@@ -209,6 +209,12 @@ size_t wire_scan(const uint8_t *from, size_t size, uint32_t objects_max) {
     }
 }
 
+uint32_t wire_count(const uint8_t *from, size_t size) {
+    struct reader reader = { from, from + size, false };
+    struct item item = take_item(&reader);
+    return item.shape == SHAPE_array && item.value <= UINT32_MAX ? (uint32_t)item.value : 0;
+}
+
 static bool take_number(struct reader *reader, const struct field *field, void *body) {
     struct item item = take_item(reader);
     if (item.shape == SHAPE_nil) return true;

