@@ -325,6 +325,10 @@ install: all
 	cp -R deploy $(DESTDIR)$(PREFIX)/share/doorbuster/
 	$(if $(MAN),install -d $(DESTDIR)$(PREFIX)/share/man/man1)
 	$(if $(MAN),install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man1/)
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	$(B)/doorctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/doorctl
+	$(B)/doorctl completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_doorctl
 
 clean:
 	rm -rf build

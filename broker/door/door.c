@@ -68,6 +68,7 @@ static bool open_router(struct port *self, const struct config *config) {
     set(self->router, ZMQ_LINGER, (int)(config->host_linger / MS));
     set(self->router, ZMQ_ROUTER_MANDATORY, 1);
     set(self->router, ZMQ_HANDSHAKE_IVL, 3000);
+    set(self->router, ZMQ_SNDHWM, DOOR_ROWS_MAX); /* A whole list may wait for a slow reader. */
     zmq_setsockopt(self->router, ZMQ_MAXMSGSIZE, &most, sizeof most);
     if (bind_private(self->router, config->door_endpoint)) return true;
     return complain(config->door_endpoint, zmq_strerror(errno));

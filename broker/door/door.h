@@ -16,7 +16,12 @@
 #include "broker/metrics.h"
 #include "broker/port.h"
 
-enum { DOOR_REQUESTS_MAX = 1024, DOOR_IDENTITY_MAX = 255, DOOR_REQUEST_MAX = 65536 };
+enum {
+    DOOR_REQUESTS_MAX = 1024,
+    DOOR_IDENTITY_MAX = 255,
+    DOOR_REQUEST_MAX = 65536,
+    DOOR_ROWS_MAX = 20000
+};
 
 enum door_stage { DOOR_free, DOOR_recording, DOOR_carried, DOOR_closing };
 

@@ -5,7 +5,7 @@
 #include "broker/door/door.h"
 
 void door_status(struct port *self, const struct door_client *client, bool buckets) {
-    static char text[1 << 18];
+    static char text[1 << 20];
     uint32_t rows = 0;
     metrics_write(text, sizeof text);
     for (char *line = text, *next; line != NULL && *line != 0; line = next) {

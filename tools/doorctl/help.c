@@ -136,7 +136,7 @@ int completion(const char *shell) {
     }
     fputs(zsh ? "#compdef doorctl\n" : "", stdout);
     fputs("# Completion of doorctl; made by `doorctl completion`.\n"
-          "_doorctl_words() { # NOUN [VERB]\n    case \"$1${2+ $2}\" in\n    '') echo '",
+          "_doorctl_words() { # NOUN [VERB]\n    case \"${1-}${2+ $2}\" in\n    '') echo '",
           stdout);
     print_nouns();
     print_own();

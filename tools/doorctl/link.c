@@ -7,6 +7,7 @@
 #include <zmq.h>
 
 #include "broker/clock.h"
+#include "broker/door/door.h"
 #include "broker/frame.h"
 #include "tools/doorctl/doorctl.h"
 
@@ -61,11 +62,12 @@ static bool identify(struct link *self) {
 
 bool link_to_door(struct link *self, const struct options *options) {
     static const char watch[] = "inproc://watch";
-    int none = 0;
+    int none = 0, rows = DOOR_ROWS_MAX;
     *self = (struct link){ .context = zmq_ctx_new(), .options = options };
     self->socket = zmq_socket(self->context, ZMQ_DEALER);
     self->monitor = zmq_socket(self->context, ZMQ_PAIR);
     zmq_setsockopt(self->socket, ZMQ_LINGER, &none, sizeof none);
+    zmq_setsockopt(self->socket, ZMQ_RCVHWM, &rows, sizeof rows);
     zmq_setsockopt(self->monitor, ZMQ_LINGER, &none, sizeof none);
     bool good = identify(self);
     if (good &&
