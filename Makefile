@@ -86,7 +86,7 @@ Q = $(if $(V),,@echo '$(1)' $(patsubst $(B)/%,%,$(2));)
 OBJ = $(patsubst %.c,$(B)/%.o,$(1))
 
 .PHONY: all help deps check check-first check-last check-totals quick quick-first quick-totals unit \
-        trace contract e2e sims sims-summary sims-totals sim test fuzz fuzzers run demo bench openapi openapi-check lint fmt \
+        trace contract e2e sims sims-summary sims-totals sim test fuzz fuzzers run demo bench bench-curves openapi openapi-check lint fmt \
         fmt-check tidy print-sources install clean
 
 all: $(B)/libdoorbuster.a $(PROGRAMS:%=$(B)/%)
@@ -299,7 +299,7 @@ fuzz: $(F)/fuzz_$(FUZZ)
 deps:
 	@tools/deps
 PORT ?= 8080
-run demo bench: deps
+run demo bench bench-curves: deps
 	+@$(MAKE) --no-print-directory $(JOBS) all
 	@BUILD=$(B) PORT=$(PORT) tools/$@
 
@@ -340,7 +340,8 @@ help:
 #:
 #:   make run [PORT=8080]        start everything with a demo sale; Ctrl-C stops it
 #:   make demo                   a sale of 1,000 units, 20,000 shoppers, and the account
-#:   make bench                  purchases a second, beside nginx
+#:   make bench                  everything a second, beside its ceilings, and the targets
+#:   make bench-curves           the same by lots, shards, connections, accounts, batches
 #:   make check                  every test; the last line is "N passed, N failed"
 #:
 #:   make                        build into build/<variant>/

@@ -69,7 +69,10 @@ json_t *account_json(const struct account *self) {
     json_t *rules = json_object();
     for (unsigned i = 0; self->judged && i < RULE_COUNT; i++) {
         const struct finding *finding = &self->verdict.findings[i];
-        json_object_set_new(rules, rule_promise((enum rule)i),
+        char name[64];
+        (void)snprintf(name, sizeof name, "%s %s", rule_promise((enum rule)i),
+                       rule_name((enum rule)i));
+        json_object_set_new(rules, name,
                             finding->count == 0
                                 ? json_string("kept")
                                 : json_sprintf("broken %" PRIu64 " times, first: %s",

@@ -8,6 +8,7 @@ int demo_command(int argc, char **argv);
 int load_command(int argc, char **argv);
 int judge_command(int argc, char **argv);
 int bench_command(int argc, char **argv);
+int curve_command(int argc, char **argv);
 int report_command(int argc, char **argv);
 int compare_command(int argc, char **argv);
 

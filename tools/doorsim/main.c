@@ -26,6 +26,7 @@ static const struct {
     { "report", report_command, "a page of a run of load" },
     { "compare", compare_command, "two runs of load or bench beside each other" },
     { "bench", bench_command, "purchases and refusals per second beside nginx and do-nothing" },
+    { "curve", curve_command, "a figure over several runs of bench, as a picture" },
 #if WITH_SIM
     { "sim", sim_command, "the actors in virtual time, with faults drawn from a seed" },
 #endif

@@ -161,6 +161,37 @@ static void finish_chart(FILE *to, struct chart *chart) {
     chart->line_count = 0;
 }
 
+/* `doorbuster_mailbox_depth{address="order"}` -> `mailbox_depth order`; false: it is no queue. */
+static bool queue_name(const char *metric, char *name, size_t size) {
+    static const char prefix[] = "doorbuster_";
+    static const char *const queues[] = { "mailbox_depth", "inflight", "journal_rows",
+                                          "undecided" };
+    bool found = false;
+    for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++) {
+        found = found || strstr(metric, queues[i]) != NULL;
+    }
+    if (strncmp(metric, prefix, sizeof prefix - 1) == 0) metric += sizeof prefix - 1;
+    size_t length = strcspn(metric, "{");
+    const char *value = strchr(metric, '"');
+    size_t value_length = value != NULL ? strcspn(value + 1, "\"") : 0;
+    (void)snprintf(name, size, "%.*s %.*s", (int)length, metric, (int)value_length,
+                   value != NULL ? value + 1 : "");
+    return found;
+}
+
+static void write_queues(FILE *to, struct chart *chart, json_t *queues, const double *x,
+                         size_t count) {
+    char names[CHART_LINES_MAX][27]; /* As long as the legend's columns are wide. */
+    const char *metric;
+    json_t *list;
+    json_object_foreach(queues, metric, list) {
+        size_t at = chart->line_count;
+        if (at == CHART_LINES_MAX || !queue_name(metric, names[at], sizeof names[at])) continue;
+        add_line(chart, names[at], list, x, count);
+    }
+    finish_chart(to, chart);
+}
+
 static void write_charts(FILE *to, const json_t *series, const double *x, size_t count) {
     const char *name;
     json_t *list;
@@ -194,10 +225,7 @@ static void write_charts(FILE *to, const json_t *series, const double *x, size_t
     chart.title = "Queues of the server";
     chart.y_name = "waiting";
     chart.y_log = false;
-    json_object_foreach(json_object_get(series, "queues"), name, list) {
-        add_line(&chart, name, list, x, count);
-    }
-    finish_chart(to, &chart);
+    write_queues(to, &chart, json_object_get(series, "queues"), x, count);
     chart.title = "The generator: most lateness in a slice";
     chart.y_name = "ms";
     add_line(&chart, "meant to start, to sent", json_object_get(series, "late_max_ms"), x, count);
