@@ -262,6 +262,20 @@ test:
 sim: $(B)/doorsim
 	$< sim --seed $(or $(SEED),1) --trace
 
+# Dies at every crash point of broker/crash.def.  The runs mostly wait, so several go side by side.
+CRASH_PARTS := 1 2 3 4 5 6
+CRASH_HITS  ?= 2
+CRASH_NAMES := $(CRASH_PARTS:%=crash/part-%)
+.PHONY: $(CRASH_NAMES) crash crash-all crash-totals
+$(CRASH_NAMES): crash/part-%: all
+	@TEST_TIMEOUT=1800 BUILD=$(B) tools/attempt $(B) $@ $(B)/doorsim crash --hits $(CRASH_HITS) \
+	    --part $* --parts $(words $(CRASH_PARTS))
+crash-all: $(CRASH_NAMES)
+crash: deps
+	+@$(AGAIN) $(JOBS) all && $(AGAIN) -j$(words $(CRASH_PARTS)) crash-all; $(AGAIN) crash-totals
+crash-totals:
+	+@$(call TOTALS,all,$(CRASH_NAMES))
+
 # -------------------------------------------------------------------------------------------- fuzz
 
 # Always clang, in a folder of its own.  Inputs found so far stay in build/fuzz/corpus/.
@@ -350,6 +364,7 @@ help:
 #:   make test T=unit/test_wire  one test, its output shown
 #:   make sims N=200             simulate seeds 1 to N
 #:   make sim SEED=42            one simulated run, told line by line
+#:   make crash                  die at every crash point, start again, judge
 #:   make fuzz FUZZ=wire TIME=60 throw bytes at a decoder
 #:   make fmt                    format all sources        make tidy   layers, banned calls, lengths
 #:   make lint                   clang-tidy                make openapi  write docs/openapi.json anew

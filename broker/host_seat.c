@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "broker/clock.h"
+#include "broker/crash.h"
 #include "broker/figures.h"
 #include "broker/host_internal.h"
 #include "broker/log.h"
@@ -84,7 +85,9 @@ static bool handle_with(struct thread *thread, struct seat *seat, const struct m
     }
     count_expired(thread, seat, items, count);
     metric_add(seat->handled, count);
+    CRASH_POINT(host_handled);
     route_all(thread);
+    CRASH_POINT(host_delivered);
     return true;
 }
 
@@ -138,12 +141,14 @@ static bool turn_port(struct thread *thread, struct seat *seat) {
             count_expired(thread, seat, items, count);
             type->handle(seat->port, items, count, thread->now, &out);
             metric_add(seat->handled, count);
+            CRASH_POINT(host_port_handled);
             route_all(thread);
         }
     }
     struct outbox out = outbox_of(thread, seat, PORT_ROOM);
     type->step(seat->port, thread->now, &out);
     bool full = out.count >= PORT_ROOM / 2;
+    if (out.count > 0) CRASH_POINT(host_port_stepped);
     route_all(thread);
     return full || (seat_backlog(seat) > 0 && type->ready(seat->port));
 }

@@ -7,6 +7,7 @@
 
 #include "broker/beat.h"
 #include "broker/clock.h"
+#include "broker/crash.h"
 #include "broker/host_internal.h"
 #include "broker/log.h"
 
@@ -18,9 +19,11 @@ static void send_parcels(struct thread *thread) {
     for (uint32_t i = 0; i < thread->host->thread_count; i++) {
         struct parcel *parcel = thread->outgoing[i];
         if (parcel == NULL) continue;
+        CRASH_POINT(host_sending);
         if (zmq_send(thread->push[i], &parcel, sizeof parcel, ZMQ_DONTWAIT) < 0) {
             continue; /* Full: it stays and grows until the other side has read. */
         }
+        CRASH_POINT(host_sent);
         thread->outgoing[i] = NULL;
     }
 }
@@ -35,6 +38,7 @@ static bool receive_parcels(struct thread *thread) {
     bool any = false;
     while (zmq_recv(thread->pull, &parcel, sizeof parcel, ZMQ_DONTWAIT) == sizeof parcel) {
         any = true;
+        CRASH_POINT(host_received);
         take_all(thread, &parcel->batch);
         parcel_back(parcel);
     }

@@ -2,30 +2,50 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool keys_make(const char *path) {
+#include "broker/crash.h"
+
+/* One key, written whole and on disk.  The file is ours alone. */
+static bool write_key(int file) {
     uint8_t key[SEAL_KEY_BYTES];
     char hex[2 * SEAL_KEY_BYTES + 1], line[128];
-    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (file < 0) return errno == EEXIST;
     randombytes_buf(key, sizeof key);
     sodium_bin2hex(hex, sizeof hex, key, sizeof key);
     int size =
         snprintf(line, sizeof line, "# id and 32 bytes in hex; the last line signs\n1 %s\n", hex);
+    CRASH_POINT(keys_made);
     bool good = write(file, line, (size_t)size) == size && fsync(file) == 0;
     sodium_memzero(key, sizeof key);
     sodium_memzero(line, sizeof line);
     sodium_memzero(hex, sizeof hex);
-    if (close(file) != 0 || !good) {
-        unlink(path); /* Half a key file would be refused for ever. */
-        return false;
-    }
-    return true;
+    CRASH_POINT(keys_written);
+    return good;
+}
+
+bool keys_make(const char *path) {
+    char fresh[PATH_MAX];
+    if (access(path, F_OK) == 0) return true;
+    /* It gets its name when it is complete: half a key file would be refused for ever. */
+    int size = snprintf(fresh, sizeof fresh, "%s.%ld", path, (long)getpid());
+    if (size < 0 || (size_t)size >= sizeof fresh) return false;
+    unlink(fresh); /* What a process of this number left when it was killed. */
+    int file = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (file < 0) return false;
+    bool good = write_key(file);
+    good = close(file) == 0 && good;
+    CRASH_POINT(keys_closed);
+    /* Unlike rename(), link() leaves a file alone that another process has made meanwhile. */
+    good = good && (link(fresh, path) == 0 || errno == EEXIST);
+    CRASH_POINT(keys_named);
+    unlink(fresh);
+    return good;
 }
 
 /* systemd gives a credential's reader his right by an access list, whose mask shows as the group's

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include "broker/crash.h"
 #include "broker/curve.h"
 #include "broker/frame.h"
 #include "broker/log.h"
@@ -114,9 +115,12 @@ static bool ready(const struct port *self) {
 void door_send(struct port *self, const struct door_client *client, const struct message *message) {
     struct frame frame = { 0 };
     frame_append(&frame, message);
+    CRASH_POINT(door_answering);
     int sent =
         zmq_send(self->router, client->identity, client->identity_size, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    CRASH_POINT(door_named);
     if (sent >= 0) sent = zmq_send(self->router, frame.bytes, frame.size, ZMQ_DONTWAIT);
+    CRASH_POINT(door_answered);
     if (sent < 0) metric_add(self->refused, 1);
     frame_fini(&frame);
 }

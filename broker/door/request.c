@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "broker/crash.h"
 #include "broker/door/door.h"
 #include "schema/id.h"
 #include "schema/json.h"
@@ -124,7 +125,9 @@ static void carry_out(struct port *self, struct door_request *request, int64_t n
         asked.body = &cancel;
     }
     if (address_is_sharded(request->command->actor)) choose_shard(self, type, body, out);
+    CRASH_POINT(door_taken);
     outbox_forward(out, request->command->actor, &asked);
+    CRASH_POINT(door_passed);
 }
 
 void door_begin(struct port *self, const struct door_client *client,

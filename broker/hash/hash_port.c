@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/crash.h"
 #include "broker/hash/pool.h"
 #include "broker/heads.h"
 #include "broker/log.h"
@@ -67,6 +68,8 @@ static void handle(struct port *self, const struct message *in, uint32_t count, 
             failed->problem = PROBLEM_hashing_busy;
             failed->what = in[i].head.type;
             failed->retry_after = 2;
+        } else {
+            CRASH_POINT(hash_taken);
         }
     }
 }
@@ -76,6 +79,7 @@ static void step(struct port *self, int64_t now, struct outbox *out) {
     (void)now;
     while (outbox_room(out) > 0 && hash_pool_next(self->pool, &result)) {
         struct message cause = heads_take(&self->heads, result.tag);
+        CRASH_POINT(hash_told);
         if (result.outcome == HASH_failed) {
             outbox_reply_failed(out, &cause, PROBLEM_internal);
         } else if (cause.head.type == MSG_hash_make) {

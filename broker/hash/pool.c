@@ -11,6 +11,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "broker/crash.h"
+
 #define MEMORY_MAX (UINT64_C(1) << 30)
 
 enum { THREADS_MAX = 64, QUEUE_MAX = 4096, PASSES_MAX = 16, NICE_MAX = 19 };
@@ -104,7 +106,9 @@ static void tell(const struct hash_pool *self) {
     const uint64_t one = 1;
 
     /* Cannot fail short of 2^64 results nobody has taken. */
+    CRASH_POINT(hash_telling);
     ssize_t written = write(self->event, &one, sizeof one);
+    CRASH_POINT(hash_waking);
     (void)written;
 }
 

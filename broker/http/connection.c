@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "broker/crash.h"
 #include "broker/http/internal.h"
 #include "broker/log.h"
 
@@ -293,7 +294,9 @@ static void tell_continue(struct connection *it) {
     if (!it->port->head.wants_continue || it->told_continue) return;
     it->told_continue = true;
     /* A new connection's socket buffer is empty; if not, the client sends its body anyway. */
+    CRASH_POINT(http_continuing);
     (void)!send(it->fd, line, sizeof line - 1, MSG_NOSIGNAL);
+    CRASH_POINT(http_continued);
 }
 
 /* One request out of the buffer.  MORE: it is not complete. */
@@ -317,7 +320,9 @@ static enum http_progress take_request(struct connection *it, struct outbox *out
     struct text body = { it->in + it->head_size, (uint32_t)it->body_size };
     size_t size = it->head_size + it->body_size;
     it->generation++;
+    CRASH_POINT(http_taken);
     http_request(it, body, out);
+    CRASH_POINT(http_asked);
     /* The reply may have been the last one, and then nothing is left in the buffer. */
     if (it->fd >= 0 && it->in_used >= size) consume(it, size);
     return HTTP_DONE;
@@ -393,7 +398,9 @@ void http_send(struct connection *it, struct text head, struct text body) {
         pieces[0] = (struct iovec){ it->out + it->out_sent, it->out_used - it->out_sent };
         message.msg_iovlen = 1;
     }
+    CRASH_POINT(http_answering);
     ssize_t sent = sendmsg(it->fd, &message, MSG_NOSIGNAL);
+    CRASH_POINT(http_answered);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
         http_close(it);
         return;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/crash.h"
 #include "broker/heads.h"
 #include "broker/log.h"
 #include "broker/mail/smtp.h"
@@ -70,6 +71,7 @@ static void send_one(struct port *self, const struct message *in, int64_t now, s
                                 .body = mail->body.at,
                                 .body_size = mail->body.size };
     enum smtp_start start = smtp_send(self->smtp, tag, &letter, now);
+    CRASH_POINT(mail_taken);
     if (start == SMTP_started) return;
     heads_take(&self->heads, tag);
     bool busy = start == SMTP_busy;
@@ -90,6 +92,7 @@ static void step(struct port *self, int64_t now, struct outbox *out) {
     smtp_step(self->smtp, now);
     while (outbox_room(out) > 0 && smtp_next(self->smtp, &result)) {
         struct message cause = heads_take(&self->heads, result.tag);
+        CRASH_POINT(mail_told);
         enum mail_outcome outcome = result.outcome == SMTP_sent    ? mail_outcome_sent
                                     : result.outcome == SMTP_retry ? mail_outcome_retry
                                                                    : mail_outcome_rejected;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "broker/clock.h"
+#include "broker/crash.h"
 #include "broker/mail/compose.h"
 
 enum { URL_MAX = 255, THREADS_MAX = 4, MS_NS = 1000000 };
@@ -124,7 +125,9 @@ static CURLcode hand_over(const struct smtp *self, CURL *easy, struct job *job, 
     curl_easy_setopt(easy, CURLOPT_READDATA, job);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ignore);
     CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, self->url);
+    CRASH_POINT(mail_sending);
     if (code == CURLE_OK) code = curl_easy_perform(easy);
+    CRASH_POINT(mail_sent);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
     curl_slist_free_all(to);
     return code;
@@ -174,7 +177,9 @@ static void *run(void *context) {
         if (easy != NULL) send_job(self, easy, job);
         pthread_mutex_lock(&self->lock);
         list_add(&self->done, job);
+        CRASH_POINT(mail_telling);
         ssize_t written = write(self->event, &one, sizeof one);
+        CRASH_POINT(mail_waking);
         (void)written; /* Cannot fail short of 2^64 results nobody has taken. */
     }
     pthread_mutex_unlock(&self->lock);

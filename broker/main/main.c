@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/crash.h"
 #include "broker/main/commands.h"
 #include "broker/pg/migrate.h"
 #include "broker/version.h"
@@ -34,7 +35,7 @@ static int usage(FILE *to, int code) {
 }
 
 int main(int argc, char **argv) {
-    if (sodium_init() < 0) return 1;
+    if (sodium_init() < 0 || !crash_arm()) return 1;
     if (argc < 2) return usage(stderr, 2);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) return usage(stdout, 0);
     if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0) {

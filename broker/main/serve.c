@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "broker/clock.h"
+#include "broker/crash.h"
 #include "broker/host.h"
 #include "broker/keys.h"
 #include "broker/log.h"
@@ -184,6 +185,7 @@ static int run(const struct config *config, const struct config_options *options
     static struct host_place places[SPREAD_PLACES_MAX];
     struct worker_lease lease;
     if (!lease_worker(config, keys, &lease)) return 1;
+    CRASH_POINT(serve_leased);
     struct host_setup setup = { .config = config,
                                 .keys = keys,
                                 .actor = actor_values(config, keys, (uint32_t)lease.worker),
@@ -196,13 +198,16 @@ static int run(const struct config *config, const struct config_options *options
     name_node(setup.actor.node);
     struct host *host = host_open(&setup);
     if (host == NULL) return complain("could not start; the log says why");
+    CRASH_POINT(serve_opened);
     log_info("serve", "open", LOG_TEXT("http", config->http_listen),
              LOG_I64("worker", lease.worker), LOG_END);
     static struct config current; /* What ports were opened with stays as it was. */
     current = *config;
     struct sources sources = { &current, options, keys };
     (void)wait_for_end(signals, reload_from, &sources);
+    CRASH_POINT(serve_draining);
     bool clean = host_drain(host, current.host_drain);
+    CRASH_POINT(serve_drained);
     host_close(host);
     log_info("serve", "stopped", LOG_BOOL("journal_decided", clean), LOG_END);
     log_flush();

@@ -7,6 +7,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "broker/crash.h"
+
 enum { EVENTS_MAX = 64, MS_NS = 1000000, IDLE_CHECK_MS = 1000 };
 
 struct transfers {
@@ -172,7 +174,11 @@ bool transfer_line(struct transfer *transfer, const char *line) {
 }
 
 bool transfers_start(struct transfers *self, struct transfer *transfer) {
-    if (curl_multi_add_handle(self->multi, transfer->easy) == CURLM_OK) return true;
+    CRASH_POINT(transfer_starting);
+    if (curl_multi_add_handle(self->multi, transfer->easy) == CURLM_OK) {
+        CRASH_POINT(transfer_started);
+        return true;
+    }
     transfers_release(self, transfer);
     return false;
 }
@@ -211,6 +217,7 @@ void transfers_step(struct transfers *self) {
     int left = 0;
 
     if (self->busy == 0) return;
+    CRASH_POINT(transfer_moving);
     int count = epoll_wait(self->epoll, events, EVENTS_MAX, 0);
     for (int i = 0; i < count; i++) {
         int what = 0;
@@ -220,6 +227,7 @@ void transfers_step(struct transfers *self) {
         curl_multi_socket_action(self->multi, events[i].data.fd, what, &running);
     }
     curl_multi_socket_action(self->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    CRASH_POINT(transfer_moved);
 
     for (;;) {
         const struct CURLMsg *told = curl_multi_info_read(self->multi, &left);

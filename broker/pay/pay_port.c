@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/crash.h"
 #include "broker/heads.h"
 #include "broker/log.h"
 #include "broker/pay/sandbox.h"
@@ -93,6 +94,7 @@ static void check_callback(struct port *self, const struct message *in, int64_t 
     }
     enum sandbox_verdict verdict =
         sandbox_callback_parse(&trust, check->body.at, check->body.size, header, now, &callback);
+    CRASH_POINT(pay_checked);
     if (verdict == CALLBACK_ignored) { /* Not for us to act on, and not to be told again. */
         REPLY(out, in, done)->what = in->head.type;
         return;
@@ -231,7 +233,9 @@ static void step(struct port *self, int64_t now, struct outbox *out) {
     sandbox_step(self->sandbox, now);
     while (outbox_room(out) > 0 && sandbox_next(self->sandbox, &result)) {
         struct message cause = heads_take(&self->heads, result.tag);
+        CRASH_POINT(pay_known);
         answer(&cause, &result, out);
+        CRASH_POINT(pay_told);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/crash.h"
 #include "broker/log.h"
 
 #define MS INT64_C(1000000)
@@ -175,12 +176,21 @@ static void keep(struct pg_link *self, PGresult *result) {
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) copy_error(self);
 }
 
+/* What cannot be sent because the connection is bad is found by link_step. */
+static void flush(struct pg_link *self) {
+    CRASH_POINT(pg_flushing);
+    self->unsent = PQflush(self->connection) > 0;
+    CRASH_POINT(pg_flushed);
+}
+
 static void send_now(struct pg_link *self) {
     char name[16];
     snprintf(name, sizeof name, "s%u", self->number);
     self->phase = RUNNING;
+    CRASH_POINT(pg_sending);
     PQsendQueryPrepared(self->connection, name, (int)self->count, self->value_at, NULL, NULL, 0);
-    self->unsent = PQflush(self->connection) != 0;
+    CRASH_POINT(pg_sent);
+    flush(self);
 }
 
 void link_start(struct pg_link *self, uint32_t number, const char *sql, uint32_t count,
@@ -211,9 +221,10 @@ void link_start(struct pg_link *self, uint32_t number, const char *sql, uint32_t
     char name[16];
     snprintf(name, sizeof name, "s%u", number);
     self->phase = PREPARING;
-    /* If it cannot be sent the connection is bad, which link_step finds. */
+    CRASH_POINT(pg_preparing);
     PQsendPrepare(self->connection, name, sql, 0, NULL);
-    self->unsent = PQflush(self->connection) != 0;
+    CRASH_POINT(pg_prepared);
+    flush(self);
 }
 
 /* All results of the statement have come. */
@@ -237,7 +248,7 @@ enum link_event link_step(struct pg_link *self, int64_t now) {
     if (self->phase == AWAY && now >= self->try_at) start_connecting(self, now);
     if (self->phase == CONNECTING) go_on_connecting(self, now);
     if (self->phase < IDLE) return LINK_nothing;
-    if (self->unsent) self->unsent = PQflush(self->connection) > 0;
+    if (self->unsent) flush(self);
     bool alive = PQconsumeInput(self->connection) == 1;
     if (self->phase == IDLE) {
         if (!alive || PQstatus(self->connection) == CONNECTION_BAD) {
@@ -308,8 +319,10 @@ bool link_connect(struct pg_link *self, char *why, size_t size) {
 
 bool link_run(struct pg_link *self, const char *sql, uint32_t count, const char *const *values) {
     forget_result(self);
+    CRASH_POINT(migrate_asking);
     keep(self, count == 0
                    ? PQexec(self->connection, sql)
                    : PQexecParams(self->connection, sql, (int)count, NULL, values, NULL, NULL, 0));
+    CRASH_POINT(migrate_done);
     return !self->failed;
 }

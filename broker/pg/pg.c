@@ -6,6 +6,7 @@
 
 #include "broker/batch.h"
 #include "broker/clock.h"
+#include "broker/crash.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
 #include "broker/pg/statements.h"
@@ -322,7 +323,9 @@ static void answer_on(struct port *self, struct outbox *out) {
         if (complete) answer_one(self, statement, out);
         break;
     }
-    if (complete) finish_range(self);
+    if (!complete) return;
+    CRASH_POINT(pg_answered);
+    finish_range(self);
 }
 
 /* ---- The port ---- */
@@ -342,6 +345,7 @@ static void on_event(struct port *self, enum link_event event, int64_t now) {
     } else if (link_error(self->link) != NULL) {
         on_error(self, link_error(self->link), now);
     } else {
+        CRASH_POINT(pg_committed);
         memset(self->answered, 0, sizeof self->answered);
         self->row = 0;
         self->phase = ANSWERING;

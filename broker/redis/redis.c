@@ -17,6 +17,7 @@
 #include "broker/assets.h"
 #include "broker/batch.h"
 #include "broker/clock.h"
+#include "broker/crash.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
 #include "broker/port.h"
@@ -333,7 +334,9 @@ static const char *read_replies(struct port *self, struct outbox *out) {
         self->progress = clock_mono();
         batch_reset(&self->replies);
         struct reply reply = convert(&self->replies, got);
+        CRASH_POINT(redis_answering);
         const char *wrong = on_reply(self, &pending, &reply, out);
+        CRASH_POINT(redis_answered);
         freeReplyObject(got);
         if (wrong != NULL) return wrong;
     }
@@ -342,7 +345,9 @@ static const char *read_replies(struct port *self, struct outbox *out) {
 static const char *write_out(struct port *self) {
     int done = 1;
     if (!self->unsent) return NULL;
+    CRASH_POINT(redis_sending);
     if (redisBufferWrite(self->context, &done) != REDIS_OK) return self->context->errstr;
+    CRASH_POINT(redis_sent);
     self->unsent = done == 0;
     return NULL;
 }
@@ -358,6 +363,7 @@ static const char *read_in(struct port *self) {
 static const char *exchange(struct port *self, struct outbox *out) {
     const char *wrong = write_out(self);
     if (wrong == NULL) wrong = read_in(self);
+    if (self->context->reader->len > 0) CRASH_POINT(redis_read);
     /* What arrived before the end of the connection still counts. */
     const char *replies = read_replies(self, out);
     if (wrong == NULL) wrong = replies;

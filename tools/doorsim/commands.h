@@ -9,6 +9,8 @@ int load_command(int argc, char **argv);
 int judge_command(int argc, char **argv);
 int bench_command(int argc, char **argv);
 int curve_command(int argc, char **argv);
+int crash_command(int argc, char **argv);
+int chaos_command(int argc, char **argv);
 int report_command(int argc, char **argv);
 int compare_command(int argc, char **argv);
 

@@ -105,10 +105,18 @@ bool verdict_expect_held(FILE *to, const struct verdict *verdict, int64_t units)
     return right;
 }
 
+bool verdict_expect_sold(FILE *to, const struct verdict *verdict) {
+    bool right = verdict->no == 0 || verdict->unsold == 0;
+    fprintf(to, "%-4s %" PRIu64 " buyers without a unit, %" PRId64 " units without a buyer\n",
+            right ? "ok" : "FAIL", verdict->no, verdict->unsold);
+    return right;
+}
+
 void facts_fini(struct facts *self) {
     free(self->lots);
     free(self->orders);
     free(self->sums);
+    free(self->checks);
     *self = (struct facts){ 0 };
 }
 

@@ -52,12 +52,21 @@ struct fact_sum {
     int64_t sum;
 };
 
+/* What SQL alone has found about a rule. */
+struct fact_check {
+    unsigned rule; /* enum rule */
+    int64_t count;
+    char first[64];
+};
+
 /* The arrays are owned; judge() sorts them. */
 struct facts {
     size_t lot_count, order_count, sum_count;
     struct fact_lot *lots;
     struct fact_order *orders;
     struct fact_sum *sums; /* The ledger per currency. */
+    size_t check_count;
+    struct fact_check *checks;
 };
 
 void facts_fini(struct facts *self);
@@ -85,6 +94,7 @@ struct verdict {
 struct judge_options {
     int64_t grace_ns;
     bool allow_open;   /* Purchases without a final answer are counted, not held against anyone. */
+    bool clocks_apart; /* The server's clock was moved: its times and ours cannot be compared. */
     bool allow_others; /* Orders that no history asked for are all right: histories are partial. */
 };
 
@@ -101,6 +111,10 @@ bool verdict_exact(const struct verdict *verdict);
 
 /* Compares the units held with what a test expects (negative: anything), and says so. */
 bool verdict_expect_held(FILE *to, const struct verdict *verdict, int64_t units);
+
+/* Somebody ended without a unit: then none may be left.  For crowds that go on asking until the
+ * sale is quiet. */
+bool verdict_expect_sold(FILE *to, const struct verdict *verdict);
 
 /* One line per rule, then the account. */
 void verdict_print(FILE *to, const struct verdict *verdict);

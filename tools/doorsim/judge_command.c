@@ -27,7 +27,7 @@ static bool read_lots(const struct option_list *words, int64_t *lots, unsigned *
 }
 
 static int run(const struct judge_words *words, const struct option_list *files,
-               int64_t expect_held) {
+               int64_t expect_held, bool expect_sold) {
     struct history history = { 0 };
     struct facts facts = { 0 };
     struct verdict verdict;
@@ -43,7 +43,8 @@ static int run(const struct judge_words *words, const struct option_list *files,
     if (good) {
         verdict_print(stdout, &verdict);
         bool held = verdict_expect_held(stdout, &verdict, expect_held);
-        exit_code = verdict_exact(&verdict) && held ? 0 : 1;
+        bool sold = !expect_sold || verdict_expect_sold(stdout, &verdict);
+        exit_code = verdict_exact(&verdict) && held && sold ? 0 : 1;
     }
     facts_fini(&facts);
     history_fini(&history);
@@ -54,6 +55,7 @@ int judge_command(int argc, char **argv) {
     static int64_t lots[LOTS_MAX];
     struct judge_words words = { .lots = lots };
     struct option_list files = { 0 }, lot_words = { 0 };
+    bool expect_sold = false;
     int64_t grace_ms = 1000, settle_ms = 10000, expect_held = -1;
     const struct option options[] = {
         { "dsn", OPTION_text, true, &words.dsn, 0, 0, "PostgreSQL." },
@@ -66,8 +68,12 @@ int judge_command(int argc, char **argv) {
           "Money may be on its way so long (10000)." },
         { "expect-held", OPTION_number, false, &expect_held, 0, INT64_MAX,
           "Orders must hold exactly so many units." },
+        { "expect-sold", OPTION_flag, false, &expect_sold, 0, 0,
+          "They asked until it was quiet: nobody goes without while a unit is left." },
         { "allow-open", OPTION_flag, false, &words.options.allow_open, 0, 0,
           "The clients stopped asking: purchases without a final answer are all right." },
+        { "clocks-apart", OPTION_flag, false, &words.options.clocks_apart, 0, 0,
+          "The server's clock was moved: compare no time of its with one of the clients." },
         { "allow-others", OPTION_flag, false, &words.options.allow_others, 0, 0,
           "There were other clients: orders that no history asked for are all right." },
         { 0 },
@@ -83,5 +89,5 @@ int judge_command(int argc, char **argv) {
     }
     words.options.grace_ns = grace_ms * TIMEFMT_NS_PER_MS;
     words.settle_ns = settle_ms * TIMEFMT_NS_PER_MS;
-    return run(&words, &files, expect_held);
+    return run(&words, &files, expect_held, expect_sold);
 }

@@ -38,6 +38,55 @@ static const char orders_sql[] =
 static const char ledger_sql[] =
     "SELECT currency, sum(amount), $1::bigint[] IS NULL FROM ledger GROUP BY currency";
 
+/* Each gives how many rows break a rule and what the first of them is; $1 as above. */
+static const struct {
+    enum rule rule;
+    const char *sql;
+} checks[] = {
+    { RULE_two_outcomes, "SELECT count(*), 'rid ' || min(o.rid) FROM orders o JOIN refusal USING"
+                         " (rid) WHERE $1::bigint[] IS NULL OR o.lot_id = ANY ($1)" },
+    { RULE_effects,
+      "SELECT count(*), 'payment ' || min(payment_id) FROM (SELECT p.payment_id FROM payment p"
+      " JOIN orders o USING (order_id)"
+      " LEFT JOIN ledger l ON l.payment_id = p.payment_id AND l.refund_id IS NULL"
+      " WHERE $1::bigint[] IS NULL OR o.lot_id = ANY ($1) GROUP BY p.payment_id"
+      " HAVING count(l.entry_id) <> CASE WHEN p.state = 3 AND p.amount > 0 THEN 2 ELSE 0 END) x" },
+    /* Every notice of a change has its event, or its order when it is about that. */
+    { RULE_phantom,
+      "SELECT count(*), 'notice ' || min(x.outbox_id) FROM outbox x"
+      " LEFT JOIN (VALUES (3, 4), (4, 7), (5, 8)) AS n (notice, state) ON n.notice = x.notice"
+      " WHERE x.order_id IS NOT NULL AND ($1::bigint[] IS NULL OR TRUE) AND ("
+      "  NOT EXISTS (SELECT FROM orders o WHERE o.order_id = x.order_id) OR n.state IS NOT NULL AND"
+      "  NOT EXISTS (SELECT FROM order_event e WHERE e.order_id = x.order_id"
+      "   AND e.to_state = n.state) OR x.notice = 6 AND NOT EXISTS"
+      "   (SELECT FROM refund r WHERE r.order_id = x.order_id AND r.state = 2))" },
+    /* Where mail is off, batches are put aside without the names of their orders. */
+    { RULE_unnoticed,
+      "WITH told AS (SELECT notice, order_id FROM outbox WHERE order_id IS NOT NULL UNION"
+      "  SELECT notice, unnest(orders) FROM outbox WHERE orders IS NOT NULL),"
+      " due AS (SELECT order_id, 2 AS notice FROM orders"
+      "  WHERE $1::bigint[] IS NULL OR lot_id = ANY ($1)"
+      "  UNION SELECT e.order_id, n.notice FROM order_event e JOIN orders o USING (order_id)"
+      "  JOIN (VALUES (3, 4), (4, 7), (5, 8), (6, 10)) AS n (notice, state) ON n.state = e.to_state"
+      "  WHERE $1::bigint[] IS NULL OR o.lot_id = ANY ($1))"
+      " SELECT count(*), 'order ' || min(order_id) FROM due d"
+      " WHERE NOT EXISTS (SELECT FROM told t WHERE t.notice = d.notice AND t.order_id = d.order_id)"
+      " AND NOT EXISTS (SELECT FROM outbox WHERE error = 'mail is off')" },
+    { RULE_new_epoch,
+      "SELECT count(*), 'rid ' || min(x.rid) FROM (SELECT rid, lot_id FROM orders UNION ALL"
+      " SELECT rid, lot_id FROM refusal) x LEFT JOIN stock_shard s ON s.shard = x.rid >> 56"
+      " WHERE ((x.rid >> 36) & 1048575) > coalesce(s.epoch, 0)"
+      " AND ($1::bigint[] IS NULL OR x.lot_id = ANY ($1))" },
+    { RULE_events,
+      "SELECT count(DISTINCT order_id), 'order ' || min(order_id) FROM ("
+      " SELECT o.order_id, o.state, e.from_state, e.to_state,"
+      "  coalesce(lag(e.to_state) OVER w, 2) AS before, lead(e.to_state) OVER w IS NULL AS last"
+      "  FROM orders o LEFT JOIN order_event e USING (order_id)"
+      "  WHERE $1::bigint[] IS NULL OR o.lot_id = ANY ($1)"
+      "  WINDOW w AS (PARTITION BY o.order_id ORDER BY e.event_id)) x"
+      " WHERE from_state <> before OR last AND state <> coalesce(to_state, 2)" },
+};
+
 /* A whole number; NULL is 0.  False when it is none. */
 static bool number(const PGresult *result, int row, int column, int64_t *to) {
     *to = 0;
@@ -117,6 +166,22 @@ static bool read_ledger(struct facts *self, const PGresult *result) {
     return true;
 }
 
+static bool run_checks(struct facts *self, PGconn *connection, const char *lots) {
+    enum { COUNT = sizeof checks / sizeof checks[0] };
+    self->checks = calloc(COUNT, sizeof *self->checks);
+    if (self->checks == NULL) return false;
+    for (size_t i = 0; i < COUNT; i++) {
+        struct fact_check *check = &self->checks[self->check_count++];
+        check->rule = checks[i].rule;
+        PGresult *result = ask(connection, checks[i].sql, lots);
+        bool good = result != NULL && number(result, 0, 0, &check->count);
+        if (good) (void)snprintf(check->first, sizeof check->first, "%s", PQgetvalue(result, 0, 1));
+        PQclear(result);
+        if (!good) return false;
+    }
+    return true;
+}
+
 static bool load(struct facts *self, PGconn *connection, const char *lots) {
     static const struct {
         const char *sql;
@@ -131,7 +196,7 @@ static bool load(struct facts *self, PGconn *connection, const char *lots) {
         PQclear(result);
         if (!good) return false;
     }
-    return true;
+    return run_checks(self, connection, lots);
 }
 
 bool facts_load(struct facts *self, const char *dsn, const int64_t *lots, unsigned lot_count) {
@@ -151,7 +216,7 @@ bool facts_load(struct facts *self, const char *dsn, const int64_t *lots, unsign
     bool good = PQstatus(connection) == CONNECTION_OK;
     if (!good) fprintf(stderr, "judge: %s", PQerrorMessage(connection));
     if (good) {
-        /* One snapshot for all three. */
+        /* One snapshot for all of them. */
         PQclear(PQexec(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
         good = load(self, connection, lot_count == 0 ? NULL : text);
     }

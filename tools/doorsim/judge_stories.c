@@ -14,6 +14,7 @@ struct story {
     const struct facts *facts;
     const struct timelines *timelines;
     int64_t grace;
+    bool clocks_apart;
 };
 
 static const struct attempt *first_yes(const struct story *story) {
@@ -57,7 +58,8 @@ static bool was_enabled(const struct story *story, const struct attempt *no) {
         bool unknown = other->answered_at == INT64_MAX;
         if (!unknown && other->claim != CLAIM_yes && other->claim != CLAIM_pending) continue;
         bool beside = other->asked_at < no->answered_at;
-        if (!beside || unknown || could_change(story, no, other)) return true;
+        if (!beside || unknown || story->clocks_apart || could_change(story, no, other))
+            return true;
     }
     return false;
 }
@@ -68,8 +70,8 @@ static void judge_contradiction(const struct story *story, const struct attempt 
         const struct attempt *no = &story->attempts[i];
         if (no->claim != CLAIM_no && no->claim != CLAIM_absent) continue;
         bool after_yes = yes != NULL && yes->answered_at <= no->asked_at;
-        bool held =
-            no->claim == CLAIM_no && story->fact != NULL && story->fact->created_at < no->asked_at;
+        bool held = !story->clocks_apart && no->claim == CLAIM_no && story->fact != NULL &&
+                    story->fact->created_at < no->asked_at;
         bool has_order = no->claim == CLAIM_no && (yes != NULL || story->fact != NULL);
         if (!after_yes && !held && (!has_order || was_enabled(story, no))) continue;
         verdict_note(verdict, RULE_contradiction,
@@ -191,7 +193,7 @@ static void judge_story(const struct story *story, const struct judge_options *o
     judge_against_sql(story, yes, verdict);
     judge_contradiction(story, yes, verdict);
     judge_backwards(story, verdict);
-    judge_undersold(story, options->grace_ns, verdict);
+    if (!options->clocks_apart) judge_undersold(story, options->grace_ns, verdict);
 }
 
 /* Orders in PostgreSQL that no purchase of any history names. */
@@ -221,6 +223,7 @@ bool judge_stories(const struct history *history, const struct facts *facts,
             .facts = facts,
             .timelines = timelines,
             .grace = options->grace_ns,
+            .clocks_apart = options->clocks_apart,
         };
         for (size_t j = 0; story.fact != NULL && j < story.count; j++) {
             if (attempt_buys(&story.attempts[j])) asked[story.fact - facts->orders] = true;

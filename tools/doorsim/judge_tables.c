@@ -122,6 +122,12 @@ void judge_tables(const struct facts *facts, struct verdict *verdict) {
         judge_limits(facts, order, verdict);
         free(order);
     }
+    for (size_t i = 0; i < facts->check_count; i++) {
+        const struct fact_check *check = &facts->checks[i];
+        if (check->count == 0) continue;
+        verdict_note(verdict, (enum rule)check->rule, "%s", check->first);
+        verdict->findings[check->rule].count += (uint64_t)check->count - 1;
+    }
     for (size_t i = 0; i < facts->sum_count; i++) {
         if (facts->sums[i].sum == 0) continue;
         verdict_note(verdict, RULE_ledger, "%s sums to %" PRId64, facts->sums[i].name,

@@ -27,6 +27,8 @@ static const struct {
     { "compare", compare_command, "two runs of load or bench beside each other" },
     { "bench", bench_command, "purchases and refusals per second beside nginx and do-nothing" },
     { "curve", curve_command, "a figure over several runs of bench, as a picture" },
+    { "chaos", chaos_command, "a sale while everything around it is broken, as a seed says" },
+    { "crash", crash_command, "dies at every crash point, starts again and judges" },
 #if WITH_SIM
     { "sim", sim_command, "the actors in virtual time, with faults drawn from a seed" },
 #endif

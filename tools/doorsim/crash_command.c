@@ -1,0 +1,349 @@
+/* doorsim crash: dies at every crash point, starts again, judges.
+ *
+ * First one run with nobody dying counts how often each point is reached.  Then, for each point and
+ * for `hits` of these times spread over the whole, the same scenario again with the server armed.
+ * The scenario: an operator makes a sale, somebody registers and logs in, a small crowd buys, pays,
+ * cancels, pays late; mail is sent; the server is told to end.  A point that is not reached is a
+ * failure: it would be one that nobody tests. */
+#include "broker/clock.h"
+#include "broker/crash.h"
+#include "broker/keys.h"
+#include "tools/doorsim/commands.h"
+#include "tools/doorsim/options.h"
+#include "tools/doorsim/stage.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MS INT64_C(1000000)
+#define S  (1000 * MS)
+
+enum { UNITS = 20, SHOPPERS = 60, TEXT = 4000 };
+
+struct crash_words {
+    struct option_list points;
+    int64_t hit, hits, part, parts;
+    bool list, keep;
+};
+
+struct crash_run {
+    struct stage stage;
+    uint64_t counts[CRASH_POINTS];
+    unsigned run; /* Number of the scenario. */
+    unsigned passed, failed;
+    char text[TEXT];
+};
+
+static int list_points(void) {
+    for (unsigned i = 0; i < CRASH_POINTS; i++) {
+        const char *in, *doc, *name = crash_describe((enum crash_point)i, &in, &doc);
+        printf("%-18s %-8s %s\n", name, in, doc);
+    }
+    return 0;
+}
+
+static bool in_scenario(enum crash_point point, const char *scenario) {
+    const char *in;
+    (void)crash_describe(point, &in, NULL);
+    return strcmp(in, scenario) == 0;
+}
+
+/* ---- The scenario of the server ---- */
+
+static bool post(struct crash_run *self, const char *path, const char *body, const char *want) {
+    char url[200], status[16] = "";
+    (void)snprintf(url, sizeof url, "%s%s", self->stage.base, path);
+    for (int tries = 0; tries < 30 && !stage_stopped(); tries++) {
+        (void)STAGE_RUN(&self->stage, status, sizeof status, 10 * S, "curl", "-s", "-m", "5", "-o",
+                        "/dev/null", "-w", "%{http_code}", "-H", "Content-Type: application/json",
+                        "-H", "Expect: 100-continue", "--data-binary", body, url);
+        /* Registered already counts: the answer of the first try may be what was lost. */
+        if (strstr(want, status) != NULL && strlen(status) == 3 && status[0] != '0') return true;
+        stage_sleep(&self->stage, 200 * MS);
+    }
+    fprintf(stderr, "%s: %s\n", path, status);
+    return false;
+}
+
+static bool account(struct crash_run *self) {
+    char body[128];
+    (void)snprintf(body, sizeof body, "{\"login\":\"c%u@crash.example\",\"password\":\"%s\"}",
+                   self->run, "correct horse");
+    return post(self, "/v1/accounts", body, "201 409") && post(self, "/v1/sessions", body, "201");
+}
+
+static bool crowd(struct crash_run *self, int64_t lot, const char *history) {
+    char program[STAGE_PATH + 20], lot_text[24], count[16], seed[16];
+    (void)snprintf(program, sizeof program, "%s/doorsim", self->stage.build);
+    (void)snprintf(lot_text, sizeof lot_text, "%" PRId64, lot);
+    (void)snprintf(count, sizeof count, "%d", SHOPPERS);
+    (void)snprintf(seed, sizeof seed, "%u", self->run);
+    int status = STAGE_RUN(
+        &self->stage, self->text, TEXT, 60 * S, program, "demo", "--base", self->stage.base,
+        "--shoppers", self->stage.shoppers, "--history", history, "--lot", lot_text, "--count",
+        count, "--seed", seed, "--connections", "40", "--rush-ms", "300", "--twice", "20",
+        "--stubborn", "60", "--abandon", "10", "--late", "10", "--cancel", "10", "--tame-ms",
+        "1500", "--timeout-ms", "3000", "--end-s", "40", "--no-judge", "--quiet");
+    if (status != 0) fprintf(stderr, "crowd: %d: %s\n", status, self->text);
+    return status == 0;
+}
+
+static bool judged(struct crash_run *self, int64_t lot, const char *history) {
+    char program[STAGE_PATH + 20], lot_text[24];
+    (void)snprintf(program, sizeof program, "%s/doorsim", self->stage.build);
+    (void)snprintf(lot_text, sizeof lot_text, "%" PRId64, lot);
+    int status = STAGE_RUN(&self->stage, self->text, TEXT, 60 * S, program, "judge", "--dsn", "",
+                           "--history", history, "--lots", lot_text, "--grace-ms", "4000");
+    if (status != 0) fprintf(stderr, "judge: %d\n%s", status, self->text);
+    return status == 0;
+}
+
+static bool journal_empty(struct crash_run *self) {
+    char text[32] = "";
+    for (int tries = 0; tries < 100 && !stage_stopped(); tries++) {
+        (void)stage_redis(&self->stage, text, sizeof text,
+                          (const char *const[]){ "XLEN", "{s0}:j", NULL });
+        if (strcmp(text, "0\n") == 0) return true;
+        stage_sleep(&self->stage, 100 * MS);
+    }
+    fprintf(stderr, "journal: %s rows are left\n", text);
+    return false;
+}
+
+/* The whole scenario; true when everybody had an answer and it all adds up. */
+static bool sell(struct crash_run *self) {
+    struct stage *stage = &self->stage;
+    int64_t sale, lot;
+    char history[STAGE_PATH], name[32];
+    self->run++;
+    (void)snprintf(name, sizeof name, "history-%u", self->run);
+    (void)snprintf(history, sizeof history, "%s", stage_path(stage, name));
+    stage_server_start(stage);
+    bool good = stage_ready(stage, 20 * S) && account(self) &&
+                stage_sale(stage, UNITS, "1s", &sale, &lot) && crowd(self, lot, history) &&
+                judged(self, lot, history) && stage_reconciled(stage, 10 * S) &&
+                journal_empty(self);
+    if (good && !stage_server_stop(stage, 15 * S)) {
+        /* It died on the way down: once more up, and again. */
+        good = WIFEXITED(stage->last_status) && WEXITSTATUS(stage->last_status) == CRASH_STATUS;
+        if (!good) fprintf(stderr, "the server did not end as it should\n");
+        stage_server_start(stage);
+        good = good && stage_ready(stage, 20 * S) && judged(self, lot, history) &&
+               stage_reconciled(stage, 10 * S) && stage_server_stop(stage, 15 * S);
+    }
+    if (!good) (void)stage_server_stop(stage, 5 * S);
+    if (good) (void)unlink(history);
+    return good;
+}
+
+/* ---- The other scenarios ---- */
+
+/* doorbuster COMMAND, armed or counting by the variable, with a database or key file of its own. */
+static int command(struct crash_run *self, const char *variable, const char *what,
+                   const char *set) {
+    char program[STAGE_PATH + 20], text[TEXT];
+    (void)snprintf(program, sizeof program, "%s/doorbuster", self->stage.build);
+    return STAGE_RUN(&self->stage, text, sizeof text, 60 * S, "env",
+                     variable != NULL ? variable : "NOTHING=", program, what, "--config",
+                     self->stage.config, "--set", set);
+}
+
+static bool keys_scenario(struct crash_run *self, const char *variable, bool dies) {
+    char set[STAGE_PATH + 40], path[STAGE_PATH], error[200];
+    struct seal_keys keys;
+    (void)snprintf(path, sizeof path, "%s", stage_path(&self->stage, "other-keys"));
+    (void)snprintf(set, sizeof set, "keys.file=%s", path);
+    (void)unlink(path);
+    if (command(self, variable, "keys", set) != (dies ? CRASH_STATUS : 0)) return false;
+    return command(self, NULL, "keys", set) == 0 && keys_load(path, &keys, error, sizeof error);
+}
+
+static bool migrate_scenario(struct crash_run *self, const char *variable, bool dies) {
+    char set[2 * STAGE_PATH];
+    (void)snprintf(set, sizeof set,
+                   "pg.dsn=host='%s' port=5432 user=doorbuster dbname=doorbuster_again",
+                   self->stage.pg_host);
+    (void)STAGE_RUN(&self->stage, NULL, 0, 30 * S, "psql", "-XqAt", "-U", "postgres", "-c",
+                    "DROP DATABASE IF EXISTS doorbuster_again");
+    if (STAGE_RUN(&self->stage, NULL, 0, 30 * S, "psql", "-XqAt", "-U", "postgres", "-c",
+                  "CREATE DATABASE doorbuster_again OWNER doorbuster") != 0)
+        return false;
+    if (command(self, variable, "migrate", set) != (dies ? CRASH_STATUS : 0)) return false;
+    return command(self, NULL, "migrate", set) == 0 && command(self, NULL, "migrate", set) == 0;
+}
+
+/* ---- Counting and dying ---- */
+
+static bool read_counts(struct crash_run *self, const char *path, const char *scenario) {
+    char name[64];
+    unsigned long long hits;
+    FILE *in = fopen(path, "re");
+    if (in == NULL) return false;
+    while (fscanf(in, "%63s %llu", name, &hits) == 2) {
+        for (unsigned i = 0; i < CRASH_POINTS; i++) {
+            enum crash_point point = (enum crash_point)i;
+            if (strcmp(name, crash_describe(point, NULL, NULL)) != 0) continue;
+            if (in_scenario(point, scenario)) self->counts[i] = hits;
+        }
+    }
+    return fclose(in) == 0;
+}
+
+static bool count_all(struct crash_run *self) {
+    char path[STAGE_PATH], variable[STAGE_PATH + 40];
+    (void)snprintf(path, sizeof path, "%s", stage_path(&self->stage, "counts"));
+    (void)snprintf(variable, sizeof variable, "CRASH_COUNT=%s", path);
+    (void)snprintf(self->stage.count, sizeof self->stage.count, "%s", path);
+    if (!sell(self) || !read_counts(self, path, "serve")) return false;
+    self->stage.count[0] = '\0';
+    return keys_scenario(self, variable, false) && read_counts(self, path, "keys") &&
+           migrate_scenario(self, variable, false) && read_counts(self, path, "migrate");
+}
+
+static void report(struct crash_run *self, bool good, enum crash_point point, uint64_t hit,
+                   const char *why, int64_t began) {
+    if (stage_stopped()) return;
+    if (good)
+        self->passed++;
+    else
+        self->failed++;
+    printf("%-4s %-18s hit %6" PRIu64 " of about %6" PRIu64 "  %4.1f s  %s\n", good ? "ok" : "FAIL",
+           crash_describe(point, NULL, NULL), hit, self->counts[point],
+           (double)(clock_mono() - began) / 1e9, why);
+    (void)fflush(stdout);
+}
+
+/* True when the server died at the point and nowhere else. */
+static bool died_there(struct crash_run *self, unsigned deaths_before) {
+    struct stage *stage = &self->stage;
+    return stage->deaths == deaths_before + 2; /* There, and when it was told to end. */
+}
+
+static void die_serving(struct crash_run *self, enum crash_point point, uint64_t hit) {
+    int64_t began = clock_mono();
+    const char *why = "";
+    bool good = false;
+    /* How often a point is reached is not the same every time: nearer to the beginning then. */
+    for (int tries = 0; tries < 3 && !good && *why == '\0'; tries++) {
+        unsigned deaths = self->stage.deaths;
+        (void)snprintf(self->stage.crash, sizeof self->stage.crash, "%s:%" PRIu64,
+                       crash_describe(point, NULL, NULL), hit);
+        good = sell(self);
+        if (!good) {
+            why = "does not add up";
+        } else if (!died_there(self, deaths)) {
+            good = false;
+            if (hit == 1) why = "not reached";
+            hit = hit / 2 > 0 ? hit / 2 : 1;
+        }
+    }
+    if (!good && *why == '\0') why = "not reached";
+    report(self, good, point, hit, why, began);
+}
+
+static void die_at(struct crash_run *self, enum crash_point point, uint64_t hit) {
+    char variable[100];
+    int64_t began = clock_mono();
+    if (in_scenario(point, "serve")) {
+        die_serving(self, point, hit);
+        return;
+    }
+    (void)snprintf(variable, sizeof variable, "CRASH_POINT=%s:%" PRIu64,
+                   crash_describe(point, NULL, NULL), hit);
+    bool good = in_scenario(point, "keys") ? keys_scenario(self, variable, true)
+                                           : migrate_scenario(self, variable, true);
+    report(self, good, point, hit, good ? "" : "does not start again", began);
+}
+
+static bool chosen(const struct crash_words *words, unsigned point) {
+    if (words->points.count == 0) return (int64_t)point % words->parts == words->part - 1;
+    for (unsigned i = 0; i < words->points.count; i++) {
+        if (strcmp(words->points.items[i], crash_describe((enum crash_point)point, NULL, NULL)) ==
+            0)
+            return true;
+    }
+    return false;
+}
+
+/* The first time, and the others spread evenly over the rest. */
+static void die_often(struct crash_run *self, const struct crash_words *words,
+                      enum crash_point point) {
+    uint64_t all = self->counts[point], last = 0;
+    if (all == 0) {
+        report(self, false, point, 0, "not reached by the scenario", clock_mono());
+        return;
+    }
+    if (words->hit > 0) {
+        die_at(self, point, (uint64_t)words->hit);
+        return;
+    }
+    for (uint64_t i = 0; i < (uint64_t)words->hits && !stage_stopped(); i++) {
+        uint64_t hit = 1 + all * i / (uint64_t)words->hits;
+        if (hit <= last) continue;
+        die_at(self, point, hit);
+        last = hit;
+    }
+}
+
+static bool names_known(const struct crash_words *words) {
+    for (unsigned i = 0; i < words->points.count; i++) {
+        bool known = false;
+        for (unsigned k = 0; k < CRASH_POINTS; k++)
+            known = known || strcmp(words->points.items[i],
+                                    crash_describe((enum crash_point)k, NULL, NULL)) == 0;
+        if (known) continue;
+        fprintf(stderr, "doorsim crash: %s is no crash point; --list shows them\n",
+                words->points.items[i]);
+        return false;
+    }
+    return true;
+}
+
+static int run(const struct crash_words *words) {
+    static struct crash_run self;
+    static const char *const sets[] = { "order.batch_max=8", "payment.query_every=500ms",
+                                        "http.hold=300ms", NULL };
+    static const char *const pay_words[] = { "--fail-rate", "0.1", "--callback-copies", "2", NULL };
+    const struct stage_setup setup = {
+        .name = "crash", .sets = sets, .pay_words = pay_words, .mail = true
+    };
+    bool good = stage_open(&self.stage, &setup) && stage_seed(&self.stage, SHOPPERS);
+    if (good) {
+        good = count_all(&self);
+        if (!good) fprintf(stderr, "doorsim crash: the scenario fails without a crash\n");
+    }
+    for (unsigned i = 0; good && i < CRASH_POINTS && !stage_stopped(); i++) {
+        if (chosen(words, i)) die_often(&self, words, (enum crash_point)i);
+    }
+    bool all = good && self.failed == 0 && self.passed > 0;
+    stage_close(&self.stage, words->keep || (!all && !stage_stopped()));
+    printf("%u passed, %u failed\n", self.passed, self.failed + (good ? 0 : 1));
+    return all && !stage_stopped() ? 0 : 1;
+}
+
+int crash_command(int argc, char **argv) {
+    struct crash_words words = { .hits = 2, .part = 1, .parts = 1 };
+    const struct option options[] = {
+        { "list", OPTION_flag, false, &words.list, 0, 0, "Only list the points." },
+        { "point", OPTION_list, false, &words.points, 0, 0, "Only this one; may be repeated." },
+        { "hit", OPTION_number, false, &words.hit, 1, INT64_MAX, "Only when reached so often." },
+        { "hits", OPTION_number, false, &words.hits, 1, 1000,
+          "How many of the times a point is reached (2)." },
+        { "part", OPTION_number, false, &words.part, 1, 100, "Which of the parts (1)." },
+        { "parts", OPTION_number, false, &words.parts, 1, 100,
+          "Divide the points, to run parts side by side (1)." },
+        { "keep", OPTION_flag, false, &words.keep, 0, 0, "Keep logs and histories." },
+        { 0 },
+    };
+    switch (
+        options_read(argc, argv, options, "dies at every crash point, starts again and judges")) {
+    case OPTIONS_help: return 0;
+    case OPTIONS_wrong: return 2;
+    case OPTIONS_run: break;
+    }
+    if (words.list) return list_points();
+    if (!names_known(&words) || words.part > words.parts) return 2;
+    return run(&words);
+}
