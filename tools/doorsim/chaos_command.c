@@ -159,7 +159,7 @@ static bool open_all(struct chaos *self) {
                                  .after_wipe = after_wipe,
                                  .context = self };
     if (self->clock) self->clock = prepare_clock(self);
-    if (self->clock) setup.server_env = setup.stack_env = self->env_list;
+    if (self->clock) setup.server_env = self->env_list;
     return stage_open(&self->stage, &setup) && open_proxies(self) &&
            stage_seed(&self->stage, SHOPPERS) && chaos_prepare_sql(self);
 }

@@ -149,6 +149,6 @@ bool judge(const struct history *history, struct facts *facts, const struct judg
         qsort(facts->orders, facts->order_count, sizeof *facts->orders, by_order);
     }
     if (facts->lot_count > 0) qsort(facts->lots, facts->lot_count, sizeof *facts->lots, by_lot);
-    judge_tables(facts, verdict);
+    judge_tables(facts, options, verdict);
     return judge_stories(history, facts, options, verdict);
 }

@@ -131,7 +131,8 @@ bool state_reaches(enum order_state from, enum order_state to);
 void verdict_note(struct verdict *self, enum rule rule, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-void judge_tables(const struct facts *facts, struct verdict *verdict);
+void judge_tables(const struct facts *facts, const struct judge_options *options,
+                  struct verdict *verdict);
 bool judge_stories(const struct history *history, const struct facts *facts,
                    const struct judge_options *options, struct verdict *verdict);
 

@@ -46,7 +46,8 @@ static void judge_lots(const struct facts *facts, struct verdict *verdict) {
     free(held);
 }
 
-static void judge_order(const struct fact_order *order, struct verdict *verdict) {
+static void judge_order(const struct fact_order *order, const struct judge_options *options,
+                        struct verdict *verdict) {
     int64_t kept = order->captured - order->refunded;
     verdict->orders++;
     if (!state_holds(order->state)) verdict->returned++;
@@ -56,6 +57,8 @@ static void judge_order(const struct fact_order *order, struct verdict *verdict)
     int64_t due = paid ? order->amount : 0;
     /* Money to give back may still be on its way, but the order to send it must be there. */
     if (kept == due || kept - order->refund_due == due) return;
+    /* When it is looked at again was said by a clock that has gone back since. */
+    if (options->clocks_apart && kept == order->amount) return;
     verdict_note(verdict, RULE_charge,
                  "order %" PRId64 " is %s: captured %" PRId64 ", refunded %" PRId64
                  ", amount %" PRId64,
@@ -107,10 +110,11 @@ static void judge_limits(const struct facts *facts, const struct fact_order **or
     }
 }
 
-void judge_tables(const struct facts *facts, struct verdict *verdict) {
+void judge_tables(const struct facts *facts, const struct judge_options *options,
+                  struct verdict *verdict) {
     judge_lots(facts, verdict);
     for (size_t i = 0; i < facts->order_count; i++) {
-        judge_order(&facts->orders[i], verdict);
+        judge_order(&facts->orders[i], options, verdict);
     }
     if (facts->order_count > 0) {
         const struct fact_order **order = calloc(facts->order_count, sizeof *order);

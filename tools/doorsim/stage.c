@@ -110,11 +110,11 @@ int stage_wait(struct stage *self, pid_t pid, int64_t limit_ns) {
     }
 }
 
-static int run_with(struct stage *self, char *out, size_t size, int64_t limit_ns,
-                    const char *const *words, const char *const *env) {
+int stage_run(struct stage *self, char *out, size_t size, int64_t limit_ns,
+              const char *const *words) {
     FILE *file = tmpfile();
     if (file == NULL) return -1;
-    pid_t pid = spawn_to(fileno(file), words, env);
+    pid_t pid = spawn_to(fileno(file), words, NULL);
     int status = stage_wait(self, pid, limit_ns);
     rewind(file);
     if (out != NULL && size > 0) out[fread(out, 1, size - 1, file)] = '\0';
@@ -122,17 +122,12 @@ static int run_with(struct stage *self, char *out, size_t size, int64_t limit_ns
     return status;
 }
 
-int stage_run(struct stage *self, char *out, size_t size, int64_t limit_ns,
-              const char *const *words) {
-    return run_with(self, out, size, limit_ns, words, NULL);
-}
-
 /* ---- Stores ---- */
 
 int stage_stack(struct stage *self, const char *command, const char *argument) {
     char out[2000];
     const char *const words[] = { "tools/stack", command, self->stack, argument, NULL };
-    int status = run_with(self, out, sizeof out, 90 * S, words, self->setup.stack_env);
+    int status = stage_run(self, out, sizeof out, 90 * S, words);
     if (status != 0 && !stopped) fprintf(stderr, "stack %s: %d: %s\n", command, status, out);
     return status;
 }
@@ -377,7 +372,7 @@ static bool start_stack(struct stage *self) {
         words[4 + i] = self->setup.stack_words[i];
     if (self->setup.before_stack != NULL && !self->setup.before_stack(self->setup.context))
         return false;
-    int status = run_with(self, out, sizeof out, 90 * S, words, self->setup.stack_env);
+    int status = stage_run(self, out, sizeof out, 90 * S, words);
     if (status != 0 && !stopped) fprintf(stderr, "tools/stack: %s\n", out);
     return status == 0 && read_env(self);
 }

@@ -24,7 +24,6 @@ struct stage_setup {
     const char *const *stack_words; /* Options of `tools/stack start`, up to NULL. */
     const char *pg_host, *redis;    /* Where the server finds the stores; NULL: where they are. */
     const char *const *server_env;  /* "NAME=value" for the server, up to NULL. */
-    const char *const *stack_env;   /* The same for tools/stack and so the stores. */
     bool (*before_stack)(void *context); /* When the folder is made, or NULL. */
     void (*after_wipe)(void *context);   /* Before it is removed, or NULL. */
     void *context;

@@ -126,6 +126,29 @@ static void a_buys(void) {
 /* --------------------------------------------------------------------------------- honest stories
  */
 
+/* What SQL found by itself counts as it was counted. */
+static void checks_count(void **state) {
+    struct fact_check found[] = { { RULE_effects, 0, "" }, { RULE_new_epoch, 3, "rid 7" } };
+    struct facts facts = { .check_count = 2, .checks = found };
+    (void)state;
+    assert_true(judge(&stage.history, &facts, &stage.options, &stage.verdict));
+    assert_int_equal(stage.verdict.findings[RULE_effects].count, 0);
+    assert_int_equal(stage.verdict.findings[RULE_new_epoch].count, 3);
+    assert_string_equal(stage.verdict.findings[RULE_new_epoch].first, "rid 7");
+    assert_false(verdict_exact(&stage.verdict));
+}
+
+/* Times of two clocks are not compared, but money that is gone is gone. */
+static void clocks_apart(void **state) {
+    (void)state;
+    stage.options.clocks_apart = true;
+    row(ORDER, USER, order_state_expired, 10 * S)->captured = 1999;
+    said(HISTORY_buy, 10 * S, 11 * S, USER, ORDER, 201, "awaiting_payment");
+    expect_exact();
+    stage.orders[0].captured = 1000;
+    expect(RULE_charge, 1);
+}
+
 static void honest(void **state) {
     (void)state;
     a_buys();
@@ -509,6 +532,8 @@ static void files(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(honest),
+        CASE(checks_count),
+        CASE(clocks_apart),
         CASE(honest_unknown),
         CASE(honest_refused_then_bought),
         CASE(honest_void),
