@@ -179,9 +179,10 @@ static bool write_config(const struct stage *self) {
             "    dsn = \"host='%s' port=5432 user=doorbuster dbname=doorbuster\"\nredis\n"
             "    address = \"%s\"\nkeys\n    file = \"%s\"\npayment\n    public_url = \"%s\"\n"
             "    sandbox_url = \"%s\"\n    sandbox_secret_file = \"%s\"\ndoor\n"
-            "    endpoint = \"ipc://%s\"\n",
+            "    endpoint = \"ipc://%s\"\n    key = \"%s\"\n    operators = \"%s\"\n",
             self->port, pg, redis, self->keys, self->base, self->pay_url,
-            stage_path(self, "paysim.secret"), self->door);
+            stage_path(self, "paysim.secret"), self->door, stage_path(self, "door.key"),
+            stage_path(self, "operators"));
     if (self->mail_port != 0)
         fprintf(out, "mail\n    smtp_url = \"smtp://127.0.0.1:%d\"\n", self->mail_port);
     return fclose(out) == 0;
@@ -361,6 +362,14 @@ static bool run_server_command(struct stage *self, const char *command) {
     return status == 0;
 }
 
+/* doorctl finds this one by itself, beside the socket. */
+static bool make_operator(struct stage *self) {
+    char program[STAGE_PATH + 20], out[1000];
+    (void)snprintf(program, sizeof program, "%s/doorbuster", self->build);
+    return STAGE_RUN(self, out, sizeof out, 20 * S, program, "keys", "--curve", "admin", "--role",
+                     "admin", "--dir", stage_path(self, "operators")) == 0;
+}
+
 bool stage_configure(struct stage *self) {
     return write_config(self);
 }
@@ -397,7 +406,7 @@ bool stage_open(struct stage *self, const struct stage_setup *setup) {
     (void)snprintf(self->base, sizeof self->base, "http://127.0.0.1:%d", self->port);
     (void)snprintf(self->pay_url, sizeof self->pay_url, "http://127.0.0.1:%d", free_port());
     return make_folder(self) && start_stack(self) && (!setup->mail || start_mail(self)) &&
-           stage_configure(self) && run_server_command(self, "keys") &&
+           stage_configure(self) && run_server_command(self, "keys") && make_operator(self) &&
            run_server_command(self, "migrate") && start_paysim(self);
 }
 
