@@ -73,11 +73,26 @@ static void pass_on(struct bridge *self, const struct message *in, enum address 
     if (admitted(self, in, now, out)) outbox_forward(out, to, in);
 }
 
+/* The way of an order can be found by its number. */
+static void forward_traced(struct outbox *out, enum address to, const struct message *in,
+                           int64_t order_id) {
+    struct message traced = *in;
+    traced.head.trace = (uint64_t)order_id;
+    outbox_forward(out, to, &traced);
+}
+
+static void on_payment_create(struct bridge *self, const struct message *in, int64_t now,
+                              struct outbox *out) {
+    if (!admitted(self, in, now, out)) return;
+    forward_traced(out, ACTOR_payment, in, BODY(in, payment_create)->order_id);
+}
+
 static void on_order_cancel(struct bridge *self, const struct message *in, int64_t now,
                             struct outbox *out) {
     if (!admitted(self, in, now, out)) return;
-    outbox_about(out, id_shard(BODY(in, order_cancel)->order_id, self->shards));
-    outbox_forward(out, ACTOR_order, in);
+    int64_t order_id = BODY(in, order_cancel)->order_id;
+    outbox_about(out, id_shard(order_id, self->shards));
+    forward_traced(out, ACTOR_order, in, order_id);
 }
 
 /* Any order actor can read a list; those of all shards share the work. */
@@ -98,7 +113,7 @@ static void handle_one(struct bridge *self, const struct message *in, int64_t no
     case MSG_ticket_create: pass_on(self, in, ACTOR_session, now, out); return;
     case MSG_order_list: on_order_list(self, in, now, out); return;
     case MSG_order_cancel: on_order_cancel(self, in, now, out); return;
-    case MSG_payment_create: pass_on(self, in, ACTOR_payment, now, out); return;
+    case MSG_payment_create: on_payment_create(self, in, now, out); return;
     case MSG_payment_callback: outbox_forward(out, ACTOR_payment, in); return;
     case MSG_order_get: bridge_on_order_get(self, in, now, out); return;
     case MSG_order_create: bridge_on_order_create(self, in, now, out); return;

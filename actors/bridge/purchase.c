@@ -69,7 +69,7 @@ static void ask_inventory(struct bridge *self, const struct message *in,
         return;
     }
     slot->http = in->head.request;
-    slot->trace = in->head.trace;
+    slot->trace = (uint64_t)ticket->order_id; /* Its way can be found by the order's number. */
     slot->order_id = ticket->order_id;
     slot->user_id = ticket->user_id;
     out->deadline = slot->ends;
@@ -188,7 +188,9 @@ void bridge_on_order_get(struct bridge *self, const struct message *in, int64_t 
     /* A receipt names the shard by its rid, an order by its id. */
     outbox_about(out, receipt.rid != 0 ? rid_shard(receipt.rid) % self->shards
                                        : id_shard(want->order_id, self->shards));
-    struct order_get *ask = SEND(out, ACTOR_order, order_get, in);
+    struct message traced = { in->head, in->body };
+    traced.head.trace = (uint64_t)want->order_id;
+    struct order_get *ask = SEND(out, ACTOR_order, order_get, &traced);
     *ask = *want;
     ask->rid = receipt.rid;
 }

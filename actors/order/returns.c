@@ -67,7 +67,9 @@ void order_on_cancel(struct order *self, const struct message *in, struct outbox
 void order_on_deadline(struct order *self, const struct message *in, int64_t now,
                        struct outbox *out) {
     const struct deadline *deadline = BODY(in, deadline);
-    struct order_back back = { .order_id = deadline->id, .to = order_state_expired };
+    struct order_back back = { .head.trace = (uint64_t)deadline->id,
+                               .order_id = deadline->id,
+                               .to = order_state_expired };
     if (deadline->kind != deadline_kind_pay_by || find(self, deadline->id) != NULL) return;
     if (!begin(self, &back)) order_set_deadline(out, deadline->id, now + later);
 }

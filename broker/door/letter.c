@@ -27,6 +27,24 @@ static bool goes_to_an_actor(const struct message *letter) {
     return letter->head.to > NOBODY && !address_is_port((enum address)letter->head.to);
 }
 
+/* PostgreSQL keeps numbers where it does not know the names. */
+static uint32_t number_in(struct text text) {
+    uint32_t number = 0;
+    for (uint32_t i = 0; i < text.size && i < 6; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9') return 0;
+        number = number * 10 + (uint32_t)(text.at[i] - '0');
+    }
+    return number;
+}
+
+static void name_numbers(struct dead_row *row) {
+    uint32_t actor = number_in(row->actor), message = number_in(row->message);
+    const struct message_type *type = message_type((enum message_id)message);
+    if (actor > NOBODY && actor < ADDRESS_COUNT)
+        row->actor = text_of(address_name((enum address)actor));
+    if (type != NULL) row->message = text_of(type->name);
+}
+
 void door_letter(struct port *self, const struct door_request *request, const struct message *in,
                  struct outbox *out) {
     struct dead_row row = *BODY(in, dead_row);
@@ -42,5 +60,6 @@ void door_letter(struct port *self, const struct door_request *request, const st
         outbox_forward(out, (enum address)letter->head.to, letter);
     }
     row.frame = (struct text){ 0 };
+    name_numbers(&row);
     batch_append(&self->letter, &(struct message){ in->head, &row });
 }

@@ -102,6 +102,10 @@ as vera trace "$order"
 check "its way, in time order" "0 yes" "$code $(jq -s 'map(.at) | if . == sort then "yes" else "no" end' -r <<<"$out")"
 check "from the ticket to the cancel" "ticket orders order_event" \
     "$(jq -r .source <<<"$out" | grep -E '^(ticket|orders|order_event)$' | paste -sd' ')"
+check "and the messages between the actors" "yes yes yes" "$(
+    for step in 'bridge > inventory  reserve' 'inventory > order  place' 'order > pg_shard  purchase'; do
+        jq -r 'select(.source == "message") | .what' <<<"$out" | grep -qxF "$step" && echo yes
+    done | paste -sd' ')"
 as vera trace 4711
 check "an order that never was" 3 "$code"
 
