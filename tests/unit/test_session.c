@@ -356,6 +356,26 @@ static void test_late_answers_change_nothing(void **state) {
     assert_nothing_under_way();
 }
 
+/* A ban: what PostgreSQL ended is news for every bridge at once, the account goes to the operator.
+ */
+static void test_ban(void **state) {
+    (void)state;
+    struct user_ban ban = { .user = text_of("ann@example.org") };
+    give_to(5, PORT_door, MSG_user_ban, &ban);
+    assert_int_equal(sent.count, 2);
+    assert_int_equal(BODY(&sent.items[0], user_end)->state, account_state_banned);
+    assert_int_equal(sent.items[1].head.type, MSG_user_show);
+    struct session_revoked ended = { .session_id = SESSION, .until = start };
+    give_to(5, PORT_door, MSG_session_revoked, &ended);
+    const struct session_revoked *news = only(ACTOR_bridge, MSG_session_revoked);
+    assert_int_equal(sent.items[0].head.node, NODE_EVERY);
+    assert_int_equal(news->session_id, SESSION);
+    assert_true(news->until >= now + 900 * second);
+    struct user_view view = { .user_id = USER };
+    give_to(5, PORT_door, MSG_user_view, &view);
+    assert_int_equal(((const struct user_view *)only(PORT_door, MSG_user_view))->user_id, USER);
+}
+
 int main(void) {
     if (sodium_init() < 0) return 1;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -369,6 +389,7 @@ int main(void) {
         TEST(test_ticket),
         TEST(test_chain),
         TEST(test_late_answers_change_nothing),
+        TEST(test_ban),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
