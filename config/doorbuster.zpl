@@ -47,6 +47,9 @@ admin
 pg
     # Connection string of PostgreSQL, as libpq reads it; passwords belong in a passfile.
     dsn = "dbname=doorbuster"
+    # Connections to PostgreSQL for everything but the shards' writers, which have two each.
+    # From 1 to 32.
+    shop_connections = 4
     # Time to get a connection to PostgreSQL.
     # From 100ms to 1m.
     connect_timeout = 3s

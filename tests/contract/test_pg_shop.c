@@ -9,6 +9,7 @@
 
 #include "broker/clock.h"
 #include "broker/pg/statements.h"
+#include "broker/ready.h"
 #include "schema/id.h"
 #include "tests/lib/pg_harness.h"
 
@@ -507,6 +508,40 @@ static void silence_ends(void **state) {
     assert_true(connected());
 }
 
+/* A statement that waits for a lock holds up nobody else, and no answer is lost or doubled. */
+static void one_waits_others_go_on(void **state) {
+    (void)state;
+    struct port_setup setup = { .config = &pg.config, .self = PORT_pg_shop };
+    pg_port.close(pg.port);
+    pg.config.pg_shop_connections = 3;
+    pg.config.pg_answer_timeout = 30 * S;
+    pg.port = pg_port.open(&setup);
+    int64_t end = clock_mono() + 10 * S;
+    while (!ready_all() && clock_mono() < end)
+        pg_turn(&pg, 20);
+    pg_exec(pg.sql, "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    batch_reset(&pg.out);
+    PUT(order_find, .order_id = 1);
+    pg_send(&pg);
+    for (int i = 0; i < 20; i++)
+        PUT(stock_show, .sku_id = 999999);
+    pg_send(&pg);
+    end = clock_mono() + 10 * S;
+    while (pg.out.count < 20 && clock_mono() < end)
+        pg_turn(&pg, 20);
+    assert_int_equal(pg.out.count, 20);
+    for (uint32_t i = 0; i < 20; i++)
+        assert_int_equal(GOT(i, failed)->what, MSG_stock_show);
+    pg_exec(pg.sql, "COMMIT");
+    end = clock_mono() + 10 * S;
+    while (pg.out.count < 21 && clock_mono() < end)
+        pg_turn(&pg, 20);
+    for (int i = 0; i < 5; i++)
+        pg_turn(&pg, 10);
+    assert_int_equal(pg.out.count, 21);
+    assert_int_equal(GOT(20, failed)->what, MSG_order_find);
+}
+
 static void workers(void **state) {
     (void)state;
     PUT(worker_lease, .worker = -1, .holder = text_of("a"), .now = NOW, .until = NOW + S);
@@ -552,6 +587,7 @@ int main(void) {
         cmocka_unit_test(outbox_keeps_the_order_of_an_order),
         cmocka_unit_test(silence_ends),
         cmocka_unit_test(workers),
+        cmocka_unit_test(one_waits_others_go_on),
     };
     return cmocka_run_group_tests(tests, open_pg, close_pg);
 }

@@ -65,6 +65,7 @@ void pg_schema(const char *schema, char *dsn, size_t size) {
 static void open_port(struct pg_harness *self) {
     self->sql = connect_to(self->dsn);
     config_defaults(&self->config);
+    self->config.pg_shop_connections = 1; /* So that answers come in the order of the requests. */
     snprintf(self->config.pg_dsn, sizeof self->config.pg_dsn, "%s", self->dsn);
     struct port_setup setup = { .config = &self->config, .self = PORT_pg_shop };
     self->port = pg_port.open(&setup);
@@ -114,9 +115,9 @@ void *pg_put(struct pg_harness *self, enum message_id id) {
 }
 
 void pg_turn(struct pg_harness *self, int ms) {
-    struct pollfd fd[1];
+    struct pollfd fd[8];
     struct outbox out = batch_outbox(&self->out, PORT_pg_shop, 0, ROOM);
-    uint32_t count = pg_port.poll(self->port, fd, 1);
+    uint32_t count = pg_port.poll(self->port, fd, 8);
     int64_t timeout = pg_port.timeout(self->port, clock_now()) / 1000000;
     /* A millisecond more than asked: poll() counts in whole ones. */
     poll(fd, count, timeout >= 0 && timeout < ms ? (int)timeout + 1 : ms);
