@@ -276,6 +276,19 @@ crash: deps
 crash-totals:
 	+@$(call TOTALS,all,$(CRASH_NAMES))
 
+# Breaks everything around a sale; consecutive seeds go through every fault of tools/doorsim/chaos.def.
+CHAOS_SEEDS ?= 20
+CHAOS_JOBS  ?= 3
+CHAOS_NAMES := $(addprefix chaos/seed-,$(shell seq $(CHAOS_SEEDS)))
+.PHONY: $(CHAOS_NAMES) chaos chaos-all chaos-totals
+$(CHAOS_NAMES): chaos/seed-%: all
+	@BUILD=$(B) tools/attempt $(B) $@ $(B)/doorsim chaos --seed $*
+chaos-all: $(CHAOS_NAMES)
+chaos: deps
+	+@$(AGAIN) $(JOBS) all && $(AGAIN) -j$(CHAOS_JOBS) chaos-all; $(AGAIN) chaos-totals
+chaos-totals:
+	+@$(call TOTALS,all,$(CHAOS_NAMES))
+
 # -------------------------------------------------------------------------------------------- fuzz
 
 # Always clang, in a folder of its own.  Inputs found so far stay in build/fuzz/corpus/.
@@ -298,7 +311,7 @@ $(FUZZ_PROGRAMS): $(F)/fuzz_%: $(F)/tests/fuzz/fuzz_%.o $(F)/libdoorbuster.a
 fuzzers: $(FUZZ_PROGRAMS)
 
 # make check walks the same inputs every time, so that a red run can be repeated; make fuzz new ones.
-FUZZ_CHECK := -seed=1 -runs=300000
+FUZZ_CHECK = -seed=1 -runs=$(if $(filter config,$(1)),20000,300000)
 FUZZ_RUN = mkdir -p $(F)/corpus/$(1) && $(F)/fuzz_$(1) $(3) -max_total_time=$(2) -timeout=10 \
     -artifact_prefix=$(F)/found-$(1)- $(F)/corpus/$(1) $(wildcard tests/fuzz/corpus/$(1))
 $(call ok,$(FUZZ_NAMES)): $(B)/ok/fuzz/%.ok: $(F)/fuzz_%
@@ -364,6 +377,7 @@ help:
 #:   make test T=unit/test_wire  one test, its output shown
 #:   make sims N=200             simulate seeds 1 to N
 #:   make sim SEED=42            one simulated run, told line by line
+#:   make chaos                  break everything around a sale, every fault once and more
 #:   make crash                  die at every crash point, start again, judge
 #:   make fuzz FUZZ=wire TIME=60 throw bytes at a decoder
 #:   make fmt                    format all sources        make tidy   layers, banned calls, lengths

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <zmq.h>
 
+#include "broker/crash.h"
 #include "broker/keys.h"
 
 bool curve_published(const char *public_key) {
@@ -41,17 +42,26 @@ static bool write_file(const char *file, mode_t mode, const struct curve *curve,
                  curve->role[0] ? "    role = \"" : "", curve->role, curve->role[0] ? "\"\n" : "",
                  curve->public_key, secret ? "    secret-key = \"" : "",
                  secret ? curve->secret_key : "", secret ? "\"\n" : "");
-    int to = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    char fresh[1200];
+    snprintf(fresh, sizeof fresh, "%s.%ld", file, (long)getpid());
+    unlink(fresh); /* What a process of this number left when it was killed. */
+    int to = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    CRASH_POINT(curve_made);
     bool good = to >= 0 && write(to, text, (size_t)size) == size && fsync(to) == 0;
+    CRASH_POINT(curve_written);
+    good = good && link(fresh, file) == 0;
     int problem = errno;
+    CRASH_POINT(curve_named);
     if (to >= 0) {
         close(to);
-        if (!good) unlink(file); /* Half a key is worse than none. */
+        unlink(fresh); /* It got its name when it was complete, or not at all. */
     }
     sodium_memzero(text, sizeof text);
     errno = problem;
     return good;
 }
+
+static bool read_pair(const char *file, bool secret, struct curve *self, char *error, size_t size);
 
 bool curve_make(const char *dir, const char *name, const char *role, char *error,
                 size_t error_size) {
@@ -72,13 +82,18 @@ bool curve_make(const char *dir, const char *name, const char *role, char *error
         return complain(error, error_size, dir, strerror(errno));
     if (zmq_curve_keypair(curve.public_key, curve.secret_key) != 0)
         return complain(error, error_size, file, "this libzmq knows no CURVE");
-    bool good = write_file(secret, 0600, &curve, true);
-    if (good && !write_file(file, 0644, &curve, false)) {
-        int problem = errno;
-        unlink(secret);
-        errno = problem;
-        good = false;
+    bool good;
+    if (access(secret, F_OK) == 0 && access(file, F_OK) != 0) {
+        /* What a crash between the two has left: the secret file has both keys. */
+        char asked[CURVE_ROLE_SIZE];
+        snprintf(asked, sizeof asked, "%s", role);
+        if (!read_pair(secret, true, &curve, error, error_size)) return false;
+        good = strcmp(asked, curve.role) == 0;
+        if (!good) errno = EEXIST;
+    } else {
+        good = write_file(secret, 0600, &curve, true);
     }
+    good = good && write_file(file, 0644, &curve, false);
     sodium_memzero(&curve, sizeof curve);
     return good || complain(error, error_size, file, strerror(errno));
 }

@@ -7,6 +7,7 @@
  * failure: it would be one that nobody tests. */
 #include "broker/clock.h"
 #include "broker/crash.h"
+#include "broker/curve.h"
 #include "broker/keys.h"
 #include "tools/doorsim/commands.h"
 #include "tools/doorsim/options.h"
@@ -160,6 +161,26 @@ static bool keys_scenario(struct crash_run *self, const char *variable, bool die
     return command(self, NULL, "keys", set) == 0 && keys_load(path, &keys, error, sizeof error);
 }
 
+/* The door's pair of key files, as the server makes them when there are none. */
+static bool curve_scenario(struct crash_run *self, const char *variable, bool dies) {
+    char program[STAGE_PATH + 20], dir[STAGE_PATH];
+    (void)snprintf(program, sizeof program, "%s/doorbuster", self->stage.build);
+    (void)snprintf(dir, sizeof dir, "%s", stage_path(&self->stage, "other-curve"));
+    (void)STAGE_RUN(&self->stage, NULL, 0, 5 * S, "rm", "-rf", "--", dir);
+    const char *const words[] = { "env",     variable != NULL ? variable : "NOTHING=",
+                                  program,   "keys",
+                                  "--curve", "door",
+                                  "--dir",   dir,
+                                  NULL };
+    if (stage_run(&self->stage, NULL, 0, 10 * S, words) != (dies ? CRASH_STATUS : 0)) return false;
+    struct curve curve;
+    char error[400], file[STAGE_PATH + 20];
+    (void)snprintf(file, sizeof file, "%s/door", dir);
+    /* As door.c does it: made when the public one is not there, then loaded. */
+    if (access(file, F_OK) != 0 && !curve_make(dir, "door", "", error, sizeof error)) return false;
+    return curve_load(file, &curve, error, sizeof error);
+}
+
 static bool migrate_scenario(struct crash_run *self, const char *variable, bool dies) {
     char set[2 * STAGE_PATH];
     (void)snprintf(set, sizeof set,
@@ -199,6 +220,7 @@ static bool count_all(struct crash_run *self) {
     if (!sell(self) || !read_counts(self, path, "serve")) return false;
     self->stage.count[0] = '\0';
     return keys_scenario(self, variable, false) && read_counts(self, path, "keys") &&
+           curve_scenario(self, variable, false) && read_counts(self, path, "curve") &&
            migrate_scenario(self, variable, false) && read_counts(self, path, "migrate");
 }
 
@@ -252,8 +274,9 @@ static void die_at(struct crash_run *self, enum crash_point point, uint64_t hit)
     }
     (void)snprintf(variable, sizeof variable, "CRASH_POINT=%s:%" PRIu64,
                    crash_describe(point, NULL, NULL), hit);
-    bool good = in_scenario(point, "keys") ? keys_scenario(self, variable, true)
-                                           : migrate_scenario(self, variable, true);
+    bool good = in_scenario(point, "keys")    ? keys_scenario(self, variable, true)
+                : in_scenario(point, "curve") ? curve_scenario(self, variable, true)
+                                              : migrate_scenario(self, variable, true);
     report(self, good, point, hit, good ? "" : "does not start again", began);
 }
 
