@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WARM_AT_ONCE = 128, WARM_S = 5 };
+
 struct worker {
     struct http_call call; /* First: callbacks get its address. */
     struct load *load;
@@ -127,6 +129,14 @@ static void on_done(struct http_call *call, enum http_outcome outcome,
     begin(worker, call->done_at);
 }
 
+/* Connections are made beforehand: thousands of them would take up a short round. */
+static void warm(struct load *self, struct http_loop *loop) {
+    int64_t until = clock_mono() + WARM_S * TIMEFMT_NS_PER_S;
+    while (http_client_warm(self->client, WARM_AT_ONCE) > 0 && clock_mono() < until) {
+        http_loop_turn(loop, clock_mono() + TIMEFMT_NS_PER_MS);
+    }
+}
+
 static void run(struct load *self, struct http_loop *loop) {
     const struct load_plan *plan = self->plan;
     int64_t started = clock_mono();
@@ -178,10 +188,12 @@ bool load_run(const struct load_plan *plan, struct load_result *result) {
     };
     if (loop != NULL) self.client = http_client_open(loop, &options);
     bool good = self.client != NULL && self.workers != NULL;
-    if (good)
+    if (good) {
+        warm(&self, loop);
         run(&self, loop);
-    else
+    } else {
         fprintf(stderr, "doorsim: could not open a client for %s\n", plan->base);
+    }
     http_client_close(&self.client);
     http_loop_close(&loop);
     free(self.workers);
