@@ -198,6 +198,6 @@ struct actor_type {
 };
 
 extern const struct actor_type bridge_type, session_type, catalogue_type, inventory_type,
-    order_type, payment_type, timer_type, notifier_type;
+    order_type, payment_type, timer_type, notifier_type, broker_type;
 
 #endif

@@ -113,7 +113,8 @@ static inline enum seat_phase seat_phase(const struct seat *self) {
     return atomic_load_explicit(&self->phase, memory_order_relaxed);
 }
 
-/* Seats that the map may place on another node, and that are asleep then. */
+/* Seats that the map may place on another node, and that are asleep then: the actors of shards, and
+ * those that exist once in the system. */
 bool seat_may_sleep(const struct seat *self);
 /* Reports by itself whether it can serve; until then /readyz says no. */
 bool seat_reports_ready(const struct seat *self);

@@ -162,7 +162,8 @@ bool seat_turn(struct thread *thread, struct seat *self) {
 /* ---- Asleep and awake ---- */
 
 bool seat_may_sleep(const struct seat *self) {
-    return self->actor != NULL && address_is_sharded(self->address);
+    return self->actor != NULL && self->address != ACTOR_broker &&
+           !address_is_by_node(self->address);
 }
 
 void seat_tell_stop(struct thread *thread, struct seat *self) {

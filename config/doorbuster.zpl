@@ -5,6 +5,22 @@ node
     # Worker id in the ids this process makes; -1 leases a free one from PostgreSQL.
     # From -1 to 1023.
     worker = -1
+    # Name of this node among others, also of its CURVE key; letters, digits, '.', '_' and '-'. Empty is the host's name.
+    name = ""
+    # Where other nodes reach this one: ipc://FOLDER, or tcp://ADDRESS:PORT, one port per thread from PORT on (0: any that are free).
+    listen = "ipc://var/links"
+
+broker
+    # ZeroMQ endpoint of the broker, the directory of nodes: ipc://FILE or tcp://ADDRESS:PORT. Empty: everything is in one process.
+    endpoint = ""
+
+link
+    # Messages that another node's thread may have under way to one of ours.
+    # From 16 to 1000000.
+    credit = 8192
+    # Answers and consequences kept for a node that does not take them; more are lost, and repeated.
+    # From 1m to 1g.
+    keep_max = 64m
 
 http
     # Address and port shoppers connect to.

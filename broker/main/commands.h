@@ -9,6 +9,7 @@
 #include "config/config.h"
 
 int serve_command(int argc, char **argv);
+int broker_command(int argc, char **argv);
 int keys_command(int argc, char **argv);
 
 /* What actors need of the settings.  `keys` is borrowed. */

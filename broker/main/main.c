@@ -15,6 +15,7 @@ static const struct {
     const char *line;
 } commands[] = {
     { "serve", serve_command, "run the server until SIGTERM or SIGINT" },
+    { "broker", broker_command, "run the directory of nodes and the operators' door" },
     { "migrate", migrate_command, "bring the database to this version's tables; `status` shows" },
     { "config", config_command, "check or print the settings: config check|dump|sample" },
     { "keys", keys_command,

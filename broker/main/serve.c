@@ -14,10 +14,9 @@
 #include "broker/keys.h"
 #include "broker/log.h"
 #include "broker/main/commands.h"
+#include "broker/main/node.h"
 #include "broker/main/spread.h"
 #include "config/config.h"
-
-enum { LEASE_MINUTES = 60 };
 
 static int complain(const char *what) {
     fprintf(stderr, "doorbuster: %s\n", what);
@@ -117,31 +116,6 @@ struct actor_setup actor_values(const struct config *c, const struct seal_keys *
     };
 }
 
-static const int64_t second = INT64_C(1000000000);
-
-/* Ids of two processes differ by their worker number, which PostgreSQL leases to a holder. */
-static bool lease_worker(const struct config *config, const struct seal_keys *keys,
-                         struct worker_lease *lease) {
-    static char holder[100];
-    char node[65] = "";
-    struct worker_leased leased;
-    enum problem problem;
-    gethostname(node, sizeof node - 1);
-    snprintf(holder, sizeof holder, "%s %ld %lld", node, (long)getpid(), (long long)clock_now());
-    *lease = (struct worker_lease){ .worker = config->node_worker,
-                                    .holder = text_of(holder),
-                                    .now = clock_now(),
-                                    .until = clock_now() + LEASE_MINUTES * 60 * second };
-    struct port_setup setup = { .config = config, .keys = keys, .self = PORT_pg_shop };
-    if (!host_call(&pg_port, &setup, MSG_worker_lease, lease, MSG_worker_leased, &leased,
-                   30 * second, &problem)) {
-        log_error("serve", "no worker id", LOG_TEXT("problem", problem_name(problem)), LOG_END);
-        return false;
-    }
-    lease->worker = leased.worker;
-    return true;
-}
-
 /* False: there are so few that a part would end the process in the middle of a sale. */
 static bool raise_descriptors(void) {
     enum { LEAST = 64 };
@@ -180,27 +154,13 @@ static void name_node(uint32_t number) {
     log_node(name);
 }
 
-static int run(const struct config *config, const struct config_options *options,
-               struct seal_keys *keys, const struct spread *spread, const sigset_t *signals) {
-    static struct host_place places[SPREAD_PLACES_MAX];
-    struct worker_lease lease;
-    if (!lease_worker(config, keys, &lease)) return 1;
-    CRASH_POINT(serve_leased);
-    struct host_setup setup = { .config = config,
-                                .keys = keys,
-                                .actor = actor_values(config, keys, (uint32_t)lease.worker),
-                                .places = places,
-                                .place_count = spread_places(
-                                    spread, (uint32_t)config->host_shard_threads, places),
-                                .lease = lease,
-                                .lease_life = LEASE_MINUTES * 60 * second,
-                                .renew_every = LEASE_MINUTES * 10 * second };
-    name_node(setup.actor.node);
-    struct host *host = host_open(&setup);
+static int serve(const struct config *config, const struct config_options *options,
+                 struct seal_keys *keys, struct host_setup *setup, const sigset_t *signals) {
+    struct host *host = host_open(setup);
     if (host == NULL) return complain("could not start; the log says why");
     CRASH_POINT(serve_opened);
     log_info("serve", "open", LOG_TEXT("http", config->http_listen),
-             LOG_I64("worker", lease.worker), LOG_END);
+             LOG_I64("worker", setup->actor.worker), LOG_END);
     static struct config current; /* What ports were opened with stays as it was. */
     current = *config;
     struct sources sources = { &current, options, keys };
@@ -214,31 +174,90 @@ static int run(const struct config *config, const struct config_options *options
     return 0; /* What is left in the journal is decided at the next start. */
 }
 
-int serve_command(int argc, char **argv) {
-    static struct config config;
-    static struct config_options options;
-    static struct seal_keys keys;
-    struct words words = { 0 };
-    struct spread spread;
+static int run(enum node_kind kind, const struct config *config,
+               const struct config_options *options, struct seal_keys *keys,
+               const struct spread *spread, const sigset_t *signals) {
+    static struct host_place places[SPREAD_PLACES_MAX];
+    static struct node node;
+    uint32_t count = spread_places(spread, (uint32_t)config->host_shard_threads, places);
+    int code = 1;
+    if (node_open(&node, kind, config, keys, places, count, signals)) {
+        CRASH_POINT(serve_leased);
+        struct host_setup setup = { .config = config,
+                                    .keys = keys,
+                                    .actor = actor_values(config, keys, node.self.node - 1U),
+                                    .places = places,
+                                    .place_count = count };
+        node_setup(&node, &setup);
+        name_node(setup.actor.node);
+        code = serve(config, options, keys, &setup, signals);
+    }
+    node_close(&node);
+    return code;
+}
+
+/* The keys of tokens are the same on every node: only who may be the first makes them. */
+static bool get_keys(const struct config *config, enum node_kind kind, struct seal_keys *keys) {
     char error[300];
-    int code;
+    if (kind != NODE_member && !keys_make(config->keys_file)) {
+        log_error("serve", "could not make the key file", LOG_ERRNO("error", errno), LOG_END);
+        return false;
+    }
+    if (keys_load(config->keys_file, keys, error, sizeof error)) return true;
+    complain(error);
+    return false;
+}
+
+static int start(enum node_kind kind, const struct config *config,
+                 const struct config_options *options, const struct spread *spread) {
+    static struct seal_keys keys;
     sigset_t signals;
-    if (!read_options(argc, argv, &config, &options, &words, &code)) return code;
-    if (!read_spread(&words, (uint32_t)config.shards_count, &spread)) return 2;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* Before the first thread, so all inherit it. */
     signal(SIGPIPE, SIG_IGN);
-    log_by_settings(&config);
+    log_by_settings(config);
     if (!raise_descriptors()) return complain("ulimit -n must be at least 64");
-    if (!keys_make(config.keys_file)) {
-        log_error("serve", "could not make the key file", LOG_ERRNO("error", errno), LOG_END);
-        return 1;
-    }
-    if (!keys_load(config.keys_file, &keys, error, sizeof error)) return complain(error);
-    code = run(&config, &options, &keys, &spread, &signals);
+    if (!get_keys(config, kind, &keys)) return 1;
+    int code = run(kind, config, options, &keys, spread, &signals);
     sodium_memzero(&keys, sizeof keys);
     return code;
+}
+
+int serve_command(int argc, char **argv) {
+    static struct config config;
+    static struct config_options options;
+    struct words words = { 0 };
+    struct spread spread;
+    int code;
+    if (!read_options(argc, argv, &config, &options, &words, &code)) return code;
+    if (!read_spread(&words, (uint32_t)config.shards_count, &spread)) return 2;
+    if (config.broker_endpoint[0] == 0) {
+        if (words.actors == NULL || spread.door)
+            return start(NODE_alone, &config, &options, &spread);
+        complain("a part of the actors needs the others: set broker.endpoint");
+        return 2;
+    }
+    spread.door = false; /* That is the broker's. */
+    return start(NODE_member, &config, &options, &spread);
+}
+
+int broker_command(int argc, char **argv) {
+    static struct config config;
+    static struct config_options options;
+    struct words words = { 0 };
+    struct spread spread = spread_broker();
+    int code;
+    if (!read_options(argc, argv, &config, &options, &words, &code)) return code;
+    if (words.actors != NULL || words.shards != NULL) {
+        complain("a broker serves no actors of a shop");
+        return 2;
+    }
+    if (config.broker_endpoint[0] == 0) {
+        complain("a broker needs broker.endpoint");
+        return 2;
+    }
+    return start(NODE_broker, &config, &options, &spread);
 }

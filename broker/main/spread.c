@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/directory/directory.h"
+
 #define BIT(address) (UINT32_C(1) << (address))
 
 enum group { GROUP_edge, GROUP_shard, GROUP_shop };
@@ -38,6 +40,10 @@ static uint64_t first_shards(uint32_t count) {
 struct spread spread_all(uint32_t shard_count) {
     return (
         struct spread){ .actors = all_bits(), .shards = first_shards(shard_count), .door = true };
+}
+
+struct spread spread_broker(void) {
+    return (struct spread){ .door = true, .directory = true };
 }
 
 /* ---- The words ---- */
@@ -165,11 +171,18 @@ uint32_t spread_places(const struct spread *self, uint32_t shard_threads,
     }
     /* The shop's thread, or else the first: what it has to do in the others is little. */
     uint32_t last = shop ? thread : 0;
-    add_port(&to, PORT_pg_shop, 0, last, &pg_port);
+    if ((self->actors & ~BIT(ACTOR_bridge)) != 0 || self->door)
+        add_port(&to, PORT_pg_shop, 0, last, &pg_port);
+    /* In no thread of a shard either, where there is another: beats must not be late. */
+    bool edge = (self->actors & BIT(ACTOR_bridge)) != 0;
+    add_port(&to, PORT_member, 0, edge ? last : thread, &member_port);
     /* Health and metrics of a node without shoppers; in no thread of a shard, for it would have to
      * wait for all its stores in a loop of its own. */
-    if ((self->actors & BIT(ACTOR_bridge)) == 0)
-        add_port(&to, PORT_http, 0, thread, &http_admin_port);
-    if (self->door) add_port(&to, PORT_door, 0, last, &door_port);
+    if (!edge) add_port(&to, PORT_http, 0, thread, &http_admin_port);
+    if (self->directory) add_port(&to, PORT_directory, 0, last, &directory_port);
+    if (self->door) {
+        add_port(&to, PORT_door, 0, last, &door_port);
+        to.places[to.count++] = (struct host_place){ ACTOR_broker, 0, last, &broker_type, NULL };
+    }
     return to.count;
 }

@@ -10,16 +10,20 @@
 
 #include "broker/host.h"
 
-enum { SPREAD_PLACES_MAX = 16 + 5 * SHARDS_MAX };
+enum { SPREAD_PLACES_MAX = 20 + 5 * SHARDS_MAX };
 
 struct spread {
     uint32_t actors; /* A bit for each enum address. */
     uint64_t shards; /* A bit for each shard; matters where there are sharded actors. */
-    bool door;       /* The operators' door is here. */
+    bool door;       /* The operators' door and the broker are here. */
+    bool directory;  /* Other nodes come to that broker. */
 };
 
 /* Everything. */
 struct spread spread_all(uint32_t shard_count);
+
+/* The broker's own process: nothing else is here. */
+struct spread spread_broker(void);
 
 /* "edge", "shard", "shop", "all", or names of actors, separated by commas, into self->actors and
  * self->door.  False: the word at *wrong is not one of them. */

@@ -47,9 +47,8 @@ static void copy_texts(const struct message_type *type, void *body) {
         if (kind_stored(field->kind) != STORED_text) continue;
         struct text text;
         memcpy(&text, (char *)body + field->offset, sizeof text);
-        if (text.size == 0) continue;
-        char *copy = memory(text.size);
-        memcpy(copy, text.at, text.size);
+        char *copy = text.size > 0 ? memory(text.size) : NULL;
+        if (text.size > 0) memcpy(copy, text.at, text.size);
         text.at = copy;
         memcpy((char *)body + field->offset, &text, sizeof text);
     }

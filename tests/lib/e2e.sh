@@ -5,6 +5,8 @@
 # the test again in the middle of it, with tools/run's environment: BASE, DIR, DOOR, CONFIG,
 # PAYSIM_URL, PGHOST …, REDIS_SOCKET, STACK.  Before that a test may set
 #   e2e_sets=(KEY=VALUE …)   settings of the server
+#   e2e_nodes="NAME=ACTORS[:SHARDS] …"   a broker and these processes instead of one server; with
+#   e2e_tcp=1                connected by tcp with CURVE instead of ipc
 #   e2e_before()             run first, outside; what it exports reaches the server and the test
 # Everything is stopped when the test ends, however it ends.  The folder is kept when it failed.
 # BUILD (build/gcc) names the programs; TMPDIR where the folder is made (var/).
@@ -35,6 +37,8 @@ e2e_outside() {
     ! declare -F e2e_before >/dev/null || e2e_before
     for setting in ${e2e_sets[@]+"${e2e_sets[@]}"}; do words+=(--set "$setting"); done
     export E2E_INSIDE=1 E2E_SETS="${e2e_sets[*]-}"
+    [ -z "${e2e_nodes-}" ] || words+=(--nodes "$e2e_nodes")
+    [ -z "${e2e_tcp-}" ] || words+=(--tcp)
     PORT=$(e2e_free_port) tools/run --dir "$e2e_dir" --no-sale ${words[@]+"${words[@]}"} -- \
         bash "$e2e_test" &
     child=$!
@@ -64,6 +68,7 @@ e2e_outside() {
 
 passed=0 failed=0
 server=$(pgrep -P "$PPID" -x doorbuster)
+[ ! -s "$DIR/broker.pid" ] || server=$(cat "$DIR/broker.pid")
 paysim_secret=$(cat "$DIR/paysim.secret")
 mine=()
 
@@ -77,7 +82,7 @@ e2e_end() {
     done
     [ "$1" = 0 ] && [ "$failed" = 0 ] || {
         echo "--- the server's last words"
-        grep -v ' level=info ' "$DIR/doorbuster.log" | tail -n 15
+        for log in "$DIR"/*.log; do grep -H ' level=\(warn\|error\) ' "$log" | tail -n 12; done
     }
     echo "$passed passed, $((failed + ($1 != 0)))" failed
     # A plain `exit` would give the status from before the trap.
@@ -147,6 +152,32 @@ server_stop() {
 }
 server_restart() { server_stop && server_start "$@"; } # [KEY=VALUE…]
 resident_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$server/status"; }
+
+# ------------------------------------------------------------------------- one process of several
+
+node_kill() { # NAME: kill -9
+    kill -s KILL "$(cat "$DIR/$1.pid")" && until_true 5 gone "$(cat "$DIR/$1.pid")"
+}
+node_stop() { # NAME
+    kill -s TERM "$(cat "$DIR/$1.pid")" && until_true 12 gone "$(cat "$DIR/$1.pid")"
+}
+# Again with its own command.
+node_start() { # NAME
+    local words
+    mapfile -t words <"$DIR/$1.args"
+    "$BUILD/doorbuster" "${words[@]}" >>"$DIR/$1.log" 2>&1 </dev/null &
+    disown $!
+    mine+=($!)
+    echo $! >"$DIR/$1.pid"
+}
+# Address and port of what it serves by HTTP.
+node_http() { sed -n 's/^\(http\|admin\)\.listen=//p' "$DIR/$1.args" | tail -n 1; } # NAME
+node_ready() { curl -s -m 2 -o /dev/null -f "http://$(node_http "$1")/readyz"; } # NAME
+# A figure of a process, 0 when it has none: the sum over its labels.
+node_figure() { # NAME FIGURE
+    curl -s -m 2 "http://$(node_http "$1")/metrics" |
+        awk -v n="doorbuster_$2" '{ split($1, a, "{") } a[1] == n { sum += $NF } END { printf "%d", sum }'
+}
 
 # ---------------------------------------------------------------------------------------- the stores
 

@@ -39,7 +39,7 @@ static int thread_of(enum address address, uint32_t shard) {
 static void test_everything(void **state) {
     (void)state;
     lay(NULL, NULL, 1, 1);
-    assert_int_equal(count, 16);
+    assert_int_equal(count, 18);
     for (uint32_t i = 0; i < count; i++) {
         enum address at = places[i].address;
         bool edge = at == ACTOR_bridge || at == PORT_http;
@@ -47,13 +47,13 @@ static void test_everything(void **state) {
     }
     assert_int_equal(thread_of(PORT_door, 0), 2);
     lay("all", NULL, 1, 1);
-    assert_int_equal(count, 16);
+    assert_int_equal(count, 18);
 }
 
 static void test_shards_are_dealt(void **state) {
     (void)state;
     lay("edge,shard", "0-3,5", 8, 2);
-    assert_int_equal(count, 2 + 5 * 5 + 1);
+    assert_int_equal(count, 2 + 5 * 5 + 2);
     assert_int_equal(thread_of(ACTOR_order, 0), 1);
     assert_int_equal(thread_of(ACTOR_order, 1), 2);
     assert_int_equal(thread_of(ACTOR_order, 2), 1);
@@ -63,7 +63,7 @@ static void test_shards_are_dealt(void **state) {
     assert_int_equal(thread_of(PORT_pg_shop, 0), 0);
     assert_int_equal(thread_of(PORT_door, 0), -1);
     lay(NULL, NULL, 64, 16);
-    assert_int_equal(count, 11 + 64 * 5);
+    assert_int_equal(count, 13 + 64 * 5);
     assert_int_equal(thread_of(ACTOR_timer, 63), 16);
     assert_int_equal(thread_of(ACTOR_session, 0), 17);
     lay("shard,shop", "7", 8, 4); /* Threads without a shard are not opened. */
@@ -75,17 +75,20 @@ static void test_only_ports_that_are_needed(void **state) {
     (void)state;
     lay("edge", NULL, 4, 1);
     assert_int_equal(count, 3);
+    assert_int_equal(thread_of(PORT_pg_shop, 0), -1); /* A bridge needs no PostgreSQL. */
+    assert_int_equal(thread_of(PORT_member, 0), 0);
     assert_int_equal(thread_of(PORT_http, 0), 0);
     assert_ptr_equal(places[1].port, &http_port);
     lay("session,notifier", "1", 4, 1);
-    assert_int_equal(count, 6);
+    assert_int_equal(count, 7);
     assert_int_equal(thread_of(PORT_http, 0), 0); /* For health and metrics alone. */
     for (uint32_t i = 0; i < count; i++)
         if (places[i].address == PORT_http) assert_ptr_equal(places[i].port, &http_admin_port);
     assert_int_equal(thread_of(PORT_hash, 0), 0);
     assert_int_equal(thread_of(PORT_pay, 0), -1);
     lay("order", "1", 4, 1);
-    assert_int_equal(count, 4);
+    assert_int_equal(count, 5);
+    assert_int_equal(thread_of(PORT_member, 0), 1);
     assert_int_equal(thread_of(PORT_http, 0), 1); /* It must not wait for the shard's stores. */
     assert_int_equal(thread_of(PORT_redis, 1), -1);
 }

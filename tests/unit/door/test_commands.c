@@ -16,12 +16,12 @@ static const struct {
     const char *commands; /* Each with a comma before and behind. */
 } granted[] = {
     { role_viewer, ",product list,sku list,stock show,sale show,sale list,trace,dead list,status,"
-                   "reconcile," },
+                   "reconcile,node list,node status,shard list,actor list," },
     { role_operator, ",product add,sku add,stock receive,sale create,sale add-lot,sale schedule,"
                      "sale open,sale pause,sale resume,sale close,sale settle,sale archive,"
                      "order show,order cancel,user show,user ban,user unban,user kick,dead show,"
                      "dead retry,dead drop," },
-    { role_admin, ",audit," },
+    { role_admin, ",audit,shard move,shard recover,actor restart," },
 };
 
 static enum role least_of(const char *name) {

@@ -1,0 +1,71 @@
+/* What operators ask about a process. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/control.h"
+#include "broker/directory/member.h"
+#include "broker/metrics.h"
+
+enum { ACTORS_MAX = 512, FIGURES_SIZE = 1 << 18 };
+
+static void end(const struct message *in, uint32_t rows, struct outbox *out) {
+    struct rows_end *body = REPLY(out, in, rows_end);
+    body->what = in->head.type;
+    body->count = rows;
+}
+
+static void list_actors(const struct message *in, const char *name, struct outbox *out) {
+    static _Thread_local struct control_actor rows[ACTORS_MAX];
+    uint32_t count = control_actors(rows, ACTORS_MAX), told = 0;
+    if (count > ACTORS_MAX) count = ACTORS_MAX;
+    for (uint32_t i = 0; i < count && outbox_room(out) > 8; i++, told++) {
+        struct actor_row *row = REPLY(out, in, actor_row);
+        row->node = text_of(name);
+        row->actor = text_of(address_name(rows[i].address));
+        row->shard = rows[i].shard;
+        row->state = text_of(control_state_name(rows[i].state));
+        row->depth = (int64_t)rows[i].depth;
+        row->restarts = (int64_t)rows[i].restarts;
+        row->handled = (int64_t)rows[i].handled;
+    }
+    end(in, told, out);
+}
+
+static void restart_actor(const struct message *in, struct outbox *out) {
+    const struct actor_restart *restart = BODY(in, actor_restart);
+    for (uint32_t address = 1; address < ADDRESS_COUNT; address++) {
+        if (!text_is(restart->actor, address_name((enum address)address))) continue;
+        if (!control_restart((enum address)address, (uint8_t)restart->shard)) break;
+        REPLY(out, in, done)->what = in->head.type;
+        return;
+    }
+    outbox_reply_failed(out, in, PROBLEM_not_found);
+}
+
+/* The figures of /metrics as rows; histograms only as sum and count. */
+static void list_figures(const struct message *in, struct outbox *out) {
+    static _Thread_local char text[FIGURES_SIZE];
+    uint32_t rows = 0;
+    metrics_write(text, sizeof text);
+    for (char *line = text, *next; line != NULL && *line != 0; line = next) {
+        next = strchr(line, '\n');
+        if (next != NULL) *next++ = 0;
+        char *space = strrchr(line, ' ');
+        if (line[0] == '#' || space == NULL || strstr(line, "_bucket{") != NULL) continue;
+        if (space - line > 120 || outbox_room(out) < 8) continue;
+        struct status_row *row = REPLY(out, in, status_row);
+        row->name = (struct text){ line, (uint32_t)(space - line) };
+        row->value = (int64_t)strtod(space + 1, NULL);
+        rows++;
+    }
+    end(in, rows, out);
+}
+
+void member_answer(const struct message *in, const char *name, struct outbox *out) {
+    if (in->head.type == MSG_actor_list)
+        list_actors(in, name, out);
+    else if (in->head.type == MSG_actor_restart)
+        restart_actor(in, out);
+    else
+        list_figures(in, out);
+}
