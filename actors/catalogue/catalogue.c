@@ -32,12 +32,29 @@ static void on_own_end(struct catalogue *self, const struct message *in, int64_t
     }
     self->dirty = true;
     if (in->head.request == 0) {
-        if (what == MSG_sale_rows_get) self->sales_known = true;
-        if (what == MSG_lot_rows_get) self->lots_known = true;
+        /* A row that is lost on the way would be a sale nobody can close. */
+        uint32_t rows = BODY(in, rows_end)->count;
+        bool sales = self->sale_count >= rows || self->sale_count == CATALOGUE_SALES_MAX;
+        bool lots = self->lot_count >= rows || self->lot_count == CATALOGUE_LOTS_MAX;
+        if (what == MSG_sale_rows_get && sales) self->sales_known = true;
+        if (what == MSG_lot_rows_get && lots) self->lots_known = true;
         return;
     }
     struct catalogue_sale *sale = catalogue_sale(self, (int64_t)in->head.request);
     if (sale != NULL && what == MSG_lot_rows_get) sale->lots_stale = false;
+}
+
+/* A shard was recovered: perhaps because PostgreSQL has failed over, and then its rows may be older
+ * than those we have.  They are read again and believed whatever their versions. */
+static void look_again(struct catalogue *self, int64_t now) {
+    if (self->again_at == 0 || now < self->again_at) return;
+    self->again_at = 0;
+    self->sales_known = self->lots_known = false;
+    self->asked_at = 0;
+    for (uint32_t i = 0; i < self->sale_count; i++)
+        self->sales[i].version = -1;
+    for (uint32_t i = 0; i < self->lot_count; i++)
+        self->lots[i].version = -1;
 }
 
 /* A lot that was in the hot counter and is not any more: its key is lost.  Only the epoch in which
@@ -93,7 +110,10 @@ static void handle_one(struct catalogue *self, const struct message *in, int64_t
     bool own = in->head.origin == ACTOR_catalogue;
     switch ((enum message_id)in->head.type) {
     case MSG_started:
-    case MSG_tick: load(self, now, out); return;
+    case MSG_tick:
+        look_again(self, now);
+        load(self, now, out);
+        return;
     case MSG_settings: self->reconcile_every = BODY(in, settings)->reconcile_every; return;
     case MSG_stop: return; /* Nothing here has to be finished. */
     case MSG_product_add:

@@ -134,6 +134,7 @@ struct catalogue {
     bool sales_known, lots_known, dirty;
     int64_t reconcile_every, reconciled_at; /* By itself, for the figures that the host shows. */
     int64_t asked_at, swept_at, looked_at;
+    int64_t again_at; /* All is read again then; 0 = no need. */
     uint32_t sale_count, lot_count;
     uint64_t runs_made;
     struct idmap lot_map;

@@ -149,6 +149,8 @@ void catalogue_on_lot_level(struct catalogue *self, const struct message *in, in
     bool older = level->epoch < lot->hot_epoch ||
                  (level->epoch == lot->hot_epoch && level->version < lot->hot_version);
     if (level->epoch != 0 && older) return;
+    bool recovered = lot->hot_epoch != 0 && level->epoch > lot->hot_epoch;
+    if (recovered) self->again_at = now + CATALOGUE_SECOND;
     lot->hot_epoch = level->epoch;
     lot->hot_version = level->version;
     bool changed = lot->hot != level->state;

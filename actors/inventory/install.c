@@ -100,6 +100,7 @@ void inventory_on_recovered(struct inventory *self, const struct message *in, in
     inventory_progress(self, now);
     if (install->epoch == 0) {
         install->epoch = row->epoch;
+        self->timeline = row->timeline;
         INSTALL(self, out, install_begin)->epoch = row->epoch;
     }
     if (row->lot_id != 0 && row->holders.size == 0) install_lot(self, row, out);

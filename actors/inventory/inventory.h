@@ -96,8 +96,11 @@ struct inventory {
     uint32_t epoch; /* In use, or used last. */
     int64_t boot;
     uint32_t attempt;
-    uint8_t told_ready; /* See outbox_ready(). */
-    uint32_t verifying; /* Attempt number of a meta_read while ready; 0 = none. */
+    uint8_t told_ready;        /* See outbox_ready(). */
+    uint32_t verifying;        /* Attempt number of a meta_read while ready; 0 = none. */
+    uint32_t verifying_record; /* The same of a shard_get. */
+    uint32_t foreign;          /* How often in a row the epoch was not ours. */
+    uint32_t timeline;         /* Of PostgreSQL, when the truth was read. */
     int64_t phase_until;
     int64_t patience; /* With a step; more after each that was not enough. */
     int64_t backoff;

@@ -89,6 +89,11 @@ static void send_hint(struct inventory *self, struct inventory_lot *lot, struct 
     }
 }
 
+static bool may_change(const struct inventory_lot *lot) {
+    return lot->state == lot_state_waiting || lot->state == lot_state_open ||
+           lot->state == lot_state_paused;
+}
+
 /* The level that says so may be lost, and nobody would touch the lot any more.  A probe for an
  * order that is not there takes nothing and brings the level. */
 static void look_again(struct inventory_lot *lot, struct outbox *out) {
@@ -145,6 +150,6 @@ void inventory_send_hints(struct inventory *self, int64_t now, struct outbox *ou
         struct inventory_lot *lot = &self->lots[self->hint_cursor++];
         send_hint(self, lot, out);
         tell_catalogue(self, lot, out);
-        if (self->looking && lot->state == lot_state_open && may_refuse(lot)) look_again(lot, out);
+        if (self->looking && may_change(lot) && may_refuse(lot)) look_again(lot, out);
     }
 }

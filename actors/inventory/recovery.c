@@ -12,7 +12,7 @@ enum { MILLISECOND = 1000000, STEP_MS = 2000, BACKOFF_MS = 100, BACKOFF_MAX_MS =
 /* A shard with millions of orders is not read in one step's time, and a long journal not decided.
  */
 enum { PATIENCE_MAX_MS = 64000, DRAIN_MAX_MS = 30000 };
-enum { BEAT_MS = 1000 };
+enum { BEAT_MS = 1000, FOREIGN_BEATS = 3 };
 
 uint64_t inventory_request(const struct inventory *self, uint32_t number) {
     return (uint64_t)self->attempt << 32 | number;
@@ -42,7 +42,7 @@ static void enter(struct inventory *self, enum inventory_phase phase, int64_t no
     self->phase = phase;
     outbox_ready(out, phase == PHASE_ready, &self->told_ready);
     self->attempt++;
-    self->verifying = 0;
+    self->verifying = self->verifying_record = self->foreign = 0;
     inventory_progress(self, now);
 }
 
@@ -114,10 +114,30 @@ static void note_redis(struct inventory *self, const struct redis_up *up) {
     self->redis_boot = up->boot;
 }
 
-/* Open, and perhaps mistaken: epoch_use, redis_up or redis_down may have been lost. */
+/* Open, and perhaps mistaken: epoch_use, redis_up or redis_down may have been lost; the epoch may
+ * have been raised by a commit that nobody heard of; PostgreSQL may have failed over. */
 static void verify(struct inventory *self, struct outbox *out) {
     self->verifying = ++self->attempt;
     ASK_STEP(self, out, PORT_redis, meta_read);
+}
+
+static void verify_record(struct inventory *self, struct outbox *out) {
+    self->verifying_record = self->attempt;
+    ASK_STEP(self, out, PORT_pg_shard, shard_get)->shard = self->shard;
+}
+
+/* Is it still our epoch, and still the history that we have installed?  A standby that has taken
+ * over may lack orders whose units we hold for nobody. */
+static void check_record(struct inventory *self, const struct message *in, int64_t now,
+                         struct outbox *out) {
+    const struct shard_row *row = BODY(in, shard_row);
+    if (self->verifying_record == 0 || in->head.request >> 32 != self->verifying_record) return;
+    self->verifying_record = 0;
+    bool history = row->timeline == self->timeline && row->epoch >= self->epoch;
+    bool ours = history && row->epoch == self->epoch && row->boot == self->boot;
+    /* Somebody else may serve the shard now, and we hear of it soon: not at once against him. */
+    self->foreign = ours ? 0 : self->foreign + 1;
+    if (!history || self->foreign >= FOREIGN_BEATS) inventory_recover(self, now, out);
 }
 
 /* Open, and Redis introduces itself: a new connection, an old message, or an answer to meta_read.
@@ -174,6 +194,7 @@ void inventory_on_redis_down(struct inventory *self, int64_t now, struct outbox 
 void inventory_on_shard_row(struct inventory *self, const struct message *in, int64_t now,
                             struct outbox *out) {
     const struct shard_row *row = BODY(in, shard_row);
+    if (self->phase == PHASE_ready) check_record(self, in, now, out);
     if (self->phase != PHASE_shard || !inventory_is_ours(self, in)) return;
     bool intact = self->redis_epoch != 0 && self->redis_epoch == row->epoch &&
                   self->redis_boot != 0 && self->redis_boot == row->boot;
@@ -302,6 +323,7 @@ void inventory_recovery_tick(struct inventory *self, int64_t now, struct outbox 
         if (!beat) break;
         tell_installed(self, out); /* The first may be lost; it says the same again. */
         verify(self, out);
+        verify_record(self, out);
         break;
     case PHASE_down:
         if (beat) ASK_STEP(self, out, PORT_redis, meta_read); /* redis_up may be lost. */

@@ -1,4 +1,4 @@
-/* order_get -> order_find | order_view pending;  order_list -> order_rows_get;  what they find ->
+/* order_get -> order_find;  order_list -> order_rows_get;  what they find ->
  * the origin
  *
  * Whether a receipt is void is decided in one statement of PostgreSQL (first the epoch, then the
@@ -13,29 +13,22 @@ bool order_is_list(uint64_t request) {
     return (request & list_mark) != 0;
 }
 
-/* Without a receipt PostgreSQL cannot tell a place in line from an order that never was: as long as
- * the reservation waits here it is pending.  Late money has an order already, which has expired and
- * must not become pending again (G6). */
-static bool answer_pending(const struct order *self, const struct message *in, struct outbox *out) {
-    const struct order_get *want = BODY(in, order_get);
+/* Without a receipt PostgreSQL cannot tell a place in line from an order that never was.  As long
+ * as the reservation waits here its rid goes with the question, as if the receipt had been shown:
+ * what is committed and not known here yet is the answer, else it is pending.  Late money has an
+ * order already, which has expired and must not become pending again (G6). */
+static int64_t waiting_rid(const struct order *self, const struct order_get *want) {
     const struct order_row *row = order_pending_row(self, want->order_id);
-    if (row == NULL || (want->user_id != 0 && row->user_id != want->user_id)) return false;
-    struct order_view *view = ANSWER(out, in, order_view);
-    view->order_id = row->order_id;
-    view->state = order_state_pending;
-    view->user_id = row->user_id;
-    view->rid = row->rid;
-    view->retry_after = 1;
-    return true;
+    bool his = row != NULL && (want->user_id == 0 || row->user_id == want->user_id);
+    return his ? row->rid : 0;
 }
 
 void order_on_get(struct order *self, const struct message *in, struct outbox *out) {
     const struct order_get *want = BODY(in, order_get);
-    if (want->rid == 0 && answer_pending(self, in, out)) return;
     struct order_find *order_find = SEND(out, PORT_pg_shop, order_find, in);
     order_find->order_id = want->order_id;
     order_find->user_id = want->user_id;
-    order_find->rid = want->rid;
+    order_find->rid = want->rid != 0 ? want->rid : waiting_rid(self, want);
 }
 
 static struct order_list_slot *find_list(struct order *self, uint64_t request) {
@@ -88,6 +81,11 @@ void order_on_list_end(struct order *self, const struct message *in, struct outb
     struct order_list_slot *list = find_list(self, in->head.request);
     if (list == NULL) return;
     struct message cause = { .head = list->head };
+    if (list->seen < BODY(in, rows_end)->count) { /* A row is lost: half a list is none (G16). */
+        outbox_refuse_with(out, &cause, PROBLEM_unavailable)->retry_after = 1;
+        list->used = false;
+        return;
+    }
     struct rows_end *end = ANSWER(out, &cause, rows_end);
     bool more = list->seen > list->limit;
     end->what = MSG_order_list;

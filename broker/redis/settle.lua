@@ -47,6 +47,9 @@ end
 -- `entry` is "<order>:<epoch>:<seq>": the units of exactly this reservation, if still held.
 local function undo(lot, user, entry, keep, of_epoch, units)
   if of_epoch > epoch then return 'T' end
+  -- Committed before the epoch was raised: what was installed has counted it.  Should PostgreSQL have
+  -- failed over, it was never given back there, and must not be here.
+  if of_epoch < epoch then return '0' end -- guard: undo_epoch
   local field = lot.fields[user] or ''
   local from, to, held = find(field, '^' .. entry .. ':(%d+);')
   if not from then

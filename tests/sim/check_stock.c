@@ -1,257 +1,233 @@
-/* G1, G2, G4, G12, G14: both stores, looked at together. */
+/* G2: stock is conserved.  Both stores, looked at together after every step of either:
+ *
+ *   allocated = available (Redis) + undecided (journal) + sold (PostgreSQL) + undos not yet applied
+ *
+ * whenever Redis is the projection that PostgreSQL believes it is.  What is seen here is also what
+ * the judges of "sold out" and "paused" know. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "schema/id.h"
-#include "tests/sim/world.h"
+#include "tests/sim/check.h"
+#include "tests/sim/lua_data.h"
 
-struct entry {
-    int64_t first;
-    uint32_t rows;
-};
+/* ---- Reading Redis, behind everybody's back ---- */
 
-/* What Redis holds of the shard. */
-struct account {
-    uint32_t epoch;
-    int64_t boot;
-    struct entry journal[HELD_MAX];
-    uint32_t entries;
-};
-
-static int64_t number(struct text text) {
+static int64_t number(const char *at, uint32_t size) {
     int64_t value = 0;
-    for (uint32_t i = 0; i < text.size && text.at[i] >= '0' && text.at[i] <= '9'; i++)
-        value = value * 10 + (text.at[i] - '0');
+    for (uint32_t i = 0; i < size && at[i] >= '0' && at[i] <= '9'; i++)
+        value = value * 10 + (at[i] - '0');
     return value;
 }
 
-static int64_t redis_number(struct world *self, const char *command) {
-    const struct reply *reply = lua_store_command(self->store, command);
-    return reply->kind == REPLY_text ? number(reply->text) : 0;
+/* "{s0}:meta", or with an id "{s0}:lot:11". */
+static struct lua_key *key_of(struct world *self, uint32_t shard, const char *word, int64_t id) {
+    char name[64];
+    int size = id == 0 ? snprintf(name, sizeof name, "{s%u}:%s", shard, word)
+                       : snprintf(name, sizeof name, "{s%u}:%s:%" PRId64, shard, word, id);
+    return lua_data_find(lua_store_data(stores_master(self, shard)),
+                         (struct text){ name, (uint32_t)size });
 }
 
-static void read_journal(struct world *self, struct account *account) {
-    const struct reply *reply = lua_store_command(self->store, "XRANGE {s0}:j - +");
+static int64_t field_of(struct lua_key *key, const char *field) {
+    const struct blob *value = key != NULL && key->type == LUA_KEY_hash
+                                   ? lua_table_get(&key->table, text_of(field))
+                                   : NULL;
+    return value != NULL ? number(value->at, value->size) : 0;
+}
+
+static enum lot_state state_of(struct lua_key *key) {
+    const struct blob *value = key != NULL && key->type == LUA_KEY_hash
+                                   ? lua_table_get(&key->table, text_of("state"))
+                                   : NULL;
+    if (value == NULL) return lot_state_none;
+    int64_t state = state_value(KIND_lot_state, (struct text){ value->at, value->size });
+    return state > 0 ? (enum lot_state)state : lot_state_none;
+}
+
+/* "<order>:<epoch>:<seq>:<units>;", the next of a field; false at its end. */
+struct hold {
+    int64_t order_id, rid, units;
+};
+
+static bool next_hold(const struct blob *field, uint32_t *at, uint32_t shard, struct hold *hold) {
+    int64_t part[4] = { 0 };
+    uint32_t n = 0;
+    if (*at >= field->size) return false;
+    for (; *at < field->size && field->at[*at] != ';'; ++*at) {
+        char byte = field->at[*at];
+        if (byte == ':')
+            n++;
+        else if (n < 4)
+            part[n] = part[n] * 10 + (byte - '0');
+    }
+    ++*at;
+    *hold =
+        (struct hold){ part[0], rid_make(shard, (uint32_t)part[1], (uint64_t)part[2]), part[3] };
+    return true;
+}
+
+static void read_journal(struct world *self, uint32_t shard, struct account *account) {
+    struct lua_key *journal = key_of(self, shard, "j", 0);
     account->entries = 0;
-    if (reply->kind != REPLY_array) return;
-    for (uint32_t i = 0; i < reply->count && account->entries < HELD_MAX; i++) {
-        const struct reply *item = &reply->items[i];
-        struct text id = item->items[0].text;
-        uint32_t dash = 0;
-        while (dash < id.size && id.at[dash] != '-')
-            dash++;
-        struct text seq = { id.at + dash + 1, id.size - dash - 1 };
-        account->journal[account->entries++] =
-            (struct entry){ rid_make(0, (uint32_t)number(id), (uint64_t)number(seq)),
-                            (uint32_t)number(item->items[1].items[1].text) };
+    if (journal == NULL || journal->type != LUA_KEY_stream) return;
+    for (uint32_t i = 0; i < journal->entry_count && account->entries < ENTRIES_MAX; i++) {
+        const struct lua_entry *entry = &journal->entries[i];
+        if (entry->count < 2) continue;
+        account->journal[account->entries].first = rid_make(shard, (uint32_t)entry->ms, entry->seq);
+        account->journal[account->entries++].rows =
+            (uint32_t)number(entry->words[1].at, entry->words[1].size);
     }
 }
 
-static bool in_journal(const struct account *account, int64_t rid) {
+bool check_in_journal(const struct account *account, int64_t rid) {
     for (uint32_t i = 0; i < account->entries; i++) {
-        const struct entry *entry = &account->journal[i];
-        if (rid >= entry->first && rid < entry->first + (int64_t)entry->rows) return true;
+        int64_t first = account->journal[i].first;
+        if (rid >= first && rid < first + (int64_t)account->journal[i].rows) return true;
     }
     return false;
 }
 
-static bool intact(const struct world *self, const struct account *account) {
-    return account->epoch != 0 && (account->epoch > self->tainted || account->epoch == self->clean);
+bool check_intact(struct world *self, uint32_t shard, struct account *account) {
+    struct servers *servers = &self->servers[shard];
+    struct lua_key *meta = key_of(self, shard, "meta", 0);
+    struct lua_key *installing = key_of(self, shard, "installing", 0);
+    account->epoch = (uint32_t)field_of(meta, "epoch");
+    account->boot = field_of(meta, "boot");
+    uint32_t begun =
+        installing != NULL ? (uint32_t)number(installing->string.at, installing->string.size) : 0;
+    if (begun != 0 && begun != servers->begun) servers->clean = begun;
+    if (begun != 0) servers->begun = begun;
+    return account->epoch != 0 &&
+           (account->epoch > servers->tainted || account->epoch == servers->clean);
 }
 
-static bool under_pg(struct world *self, struct account *account) {
-    account->epoch = (uint32_t)redis_number(self, "HGET {s0}:meta epoch");
-    account->boot = redis_number(self, "HGET {s0}:meta boot");
-    uint32_t begun = (uint32_t)redis_number(self, "GET {s0}:installing");
-    if (begun != 0 && begun != self->begun) self->clean = begun;
-    if (begun != 0) self->begun = begun;
-    return account->epoch == self->pg->epoch && account->boot == self->pg->boot &&
-           intact(self, account);
+int64_t check_held(struct world *self, int64_t lot_id, int64_t user_id) {
+    const struct pg_lot *lot = model_pg_lot(self->pg, lot_id);
+    struct lua_key *buyers = key_of(self, lot->shard, "u", lot_id);
+    char user[24];
+    snprintf(user, sizeof user, "%" PRId64, user_id);
+    const struct blob *field = buyers != NULL && buyers->type == LUA_KEY_hash
+                                   ? lua_table_get(&buyers->table, text_of(user))
+                                   : NULL;
+    struct hold hold;
+    int64_t sum = 0;
+    for (uint32_t at = 0; field != NULL && next_hold(field, &at, lot->shard, &hold);)
+        sum += hold.units;
+    return sum;
 }
 
 /* ---- One lot ---- */
 
 struct sums {
-    int64_t available, held, sold, undecided, undos;
+    int64_t available, sold, undecided, undos;
     uint32_t live; /* Orders found. */
 };
 
-/* "<order>:<epoch>:<seq>:<units>;" */
-static void count_hold(struct world *self, const struct account *account, struct text hold,
+static void count_hold(struct world *self, const struct account *account, const struct hold *hold,
                        struct sums *sums) {
-    int64_t part[4] = { 0 };
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < hold.size && n < 4; i++) {
-        if (hold.at[i] == ':')
-            n++;
-        else
-            part[n] = part[n] * 10 + (hold.at[i] - '0');
-    }
-    int64_t rid = rid_make(0, (uint32_t)part[1], (uint64_t)part[2]), units = part[3];
-    if (units == 0) return;
-    sums->held += units;
-    const struct pg_order *of_rid = model_pg_order_of(self->pg, rid);
-    bool decided = of_rid != NULL || model_pg_refusal(self->pg, rid) != NULL ||
-                   model_pg_order(self->pg, part[0]) != NULL;
+    if (hold->units == 0) return;
+    const struct pg_order *of_rid = model_pg_order_of(self->pg, hold->rid);
+    bool decided = of_rid != NULL || model_pg_refusal(self->pg, hold->rid) != NULL ||
+                   model_pg_order(self->pg, hold->order_id) != NULL;
     if (of_rid != NULL && model_pg_holds(of_rid->state)) {
-        sums->sold += units;
+        sums->sold += hold->units;
         sums->live++;
     } else if (decided) {
-        sums->undos += units;
-    } else if (in_journal(account, rid)) {
-        sums->undecided += units;
+        sums->undos += hold->units;
+    } else if (check_in_journal(account, hold->rid)) {
+        sums->undecided += hold->units;
     } else {
-        world_fail(self, "G2", part[0],
+        world_fail(self, "G2", hold->order_id,
                    "redis holds %" PRId64 " units for order %" PRId64 " by rid %" PRId64
                    ", which is neither journalled nor known to postgresql",
-                   units, part[0], rid);
+                   hold->units, hold->order_id, hold->rid);
     }
 }
 
-static void count_field(struct world *self, const struct account *account, struct text field,
-                        struct sums *sums) {
-    uint32_t from = 0;
-    for (uint32_t i = 0; i < field.size; i++) {
-        if (field.at[i] != ';') continue;
-        count_hold(self, account, (struct text){ field.at + from, i - from }, sums);
-        from = i + 1;
+static uint32_t live_orders(const struct world *self, int64_t lot_id) {
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < self->pg->order_count; i++) {
+        const struct pg_order *order = &self->pg->orders[i];
+        if (order->lot_id == lot_id && model_pg_holds(order->state)) live++;
     }
-}
-
-static void note_free(struct world *self, const struct pg_lot *lot, int64_t available) {
-    int64_t *since = &self->free_since[lot - self->pg->lots];
-    if (available == 0)
-        *since = 0;
-    else if (*since == 0)
-        *since = self->now;
+    return live;
 }
 
 static void check_lot(struct world *self, const struct account *account, const struct pg_lot *lot) {
-    struct sums sums = { 0 };
-    char command[64];
-    uint32_t live = 0;
-    snprintf(command, sizeof command, "HGET {s0}:lot:%" PRId64 " available", lot->lot_id);
-    sums.available = redis_number(self, command);
-    note_free(self, lot, sums.available);
-    snprintf(command, sizeof command, "HVALS {s0}:u:%" PRId64, lot->lot_id);
-    const struct reply *fields = lua_store_command(self->store, command);
-    for (uint32_t i = 0; fields->kind == REPLY_array && i < fields->count; i++)
-        count_field(self, account, fields->items[i].text, &sums);
-    for (uint32_t i = 0; i < self->pg->order_count; i++) {
-        const struct pg_order *order = &self->pg->orders[i];
-        if (order->lot_id == lot->lot_id && model_pg_holds(order->state)) live++;
+    struct sums sums = { .available =
+                             field_of(key_of(self, lot->shard, "lot", lot->lot_id), "available") };
+    struct lua_key *buyers = key_of(self, lot->shard, "u", lot->lot_id);
+    struct hold hold;
+    for (uint32_t i = 0; buyers != NULL && i < buyers->table.count; i++) {
+        const struct blob *field = &buyers->table.pairs[i].value;
+        for (uint32_t at = 0; next_hold(field, &at, lot->shard, &hold);)
+            count_hold(self, account, &hold, &sums);
     }
+    uint32_t live = live_orders(self, lot->lot_id);
     int64_t all = sums.available + sums.undecided + sums.sold + sums.undos;
-    if (all != lot->allocated || live != sums.live || sums.sold != lot->sold) {
-        world_fail(self, "G2", 0,
-                   "lot %" PRId64 ": allocated %" PRId64 " but available %" PRId64
-                   " + undecided %" PRId64 " + sold %" PRId64 " + undos %" PRId64
-                   "; postgresql has sold %" PRId64 " in %u orders, redis knows %u of them",
-                   lot->lot_id, lot->allocated, sums.available, sums.undecided, sums.sold,
-                   sums.undos, lot->sold, live, sums.live);
+    if (all == lot->allocated && live == sums.live && sums.sold == lot->sold) return;
+    world_fail(self, "G2", 0,
+               "lot %" PRId64 ": allocated %" PRId64 " but available %" PRId64
+               " + undecided %" PRId64 " + sold %" PRId64 " + undos %" PRId64
+               "; postgresql has sold %" PRId64 " in %u orders, redis knows %u of them",
+               lot->lot_id, lot->allocated, sums.available, sums.undecided, sums.sold, sums.undos,
+               lot->sold, live, sums.live);
+}
+
+/* ---- What is true of a lot, and since when not any more ---- */
+
+static void note(bool *is, int64_t *at, bool now_is, int64_t now) {
+    if (*is || now_is) *at = now;
+    *is = now_is;
+}
+
+static void note_facts(struct world *self, const struct pg_lot *lot, bool intact) {
+    struct lot_facts *facts = check_facts(self, lot->lot_id);
+    struct lua_key *row = key_of(self, lot->shard, "lot", lot->lot_id);
+    int64_t available = intact ? field_of(row, "available") : 0;
+    enum lot_state state = intact ? state_of(row) : lot_state_none;
+    if (!intact) facts->doubt_at = self->now;
+    for (int64_t q = 1; q <= QUANTITY_MAX; q++)
+        note(&facts->is_short[q], &facts->short_at[q], available < q, self->now);
+    for (uint32_t s = 0; s < 8; s++) {
+        bool is = lot->state == (enum lot_state)s || state == (enum lot_state)s;
+        note(&facts->is_state[s], &facts->state_at[s], is, self->now);
     }
 }
 
-void check_stock(struct world *self) {
-    static struct account account;
-    if (self->failure.is) return;
-    if (!under_pg(self, &account)) {
-        memset(self->free_since, 0, sizeof self->free_since);
-        return;
-    }
-    read_journal(self, &account);
-    for (uint32_t i = 0; i < self->pg->lot_count && !self->failure.is; i++)
-        check_lot(self, &account, &self->pg->lots[i]);
+/* What counts against the cap is what is there, and it stays below it (G15). */
+static void check_rows(struct world *self, uint32_t shard, const struct account *account) {
+    int64_t rows = field_of(key_of(self, shard, "meta", 0), "rows"), there = 0;
+    for (uint32_t i = 0; i < account->entries; i++)
+        there += account->journal[i].rows;
+    if (rows == there && rows <= (int64_t)self->setup.journal_cap) return;
+    world_fail(self, rows == there ? "G15" : "G2", 0,
+               "the journal of shard %u has %" PRId64 " rows and counts %" PRId64 ", at most %u",
+               shard, there, rows, self->setup.journal_cap);
 }
 
-/* ---- PostgreSQL alone ---- */
-
-void check_orders(struct world *self) {
-    struct model_pg *pg = self->pg;
-    for (uint32_t i = 0; i < pg->lot_count; i++) {
-        int64_t units = 0;
-        for (uint32_t k = 0; k < pg->order_count; k++) {
-            const struct pg_order *order = &pg->orders[k];
-            if (order->lot_id == pg->lots[i].lot_id && model_pg_holds(order->state)) {
-                units += order->quantity;
-            }
-        }
-        if (units != pg->lots[i].sold || units > pg->lots[i].allocated) {
-            world_fail(self, "G1", 0, "lot %" PRId64 ": orders hold %" PRId64 " of %" PRId64,
-                       pg->lots[i].lot_id, units, pg->lots[i].allocated);
-        }
+static void check_shard(struct world *self, uint32_t shard) {
+    struct account *account = &self->checks->account;
+    bool intact = check_intact(self, shard, account);
+    const struct pg_shard *row = &self->pg->shards[shard];
+    bool under_pg = intact && account->epoch == row->epoch && account->boot == row->boot;
+    if (under_pg) {
+        read_journal(self, shard, account);
+        check_rows(self, shard, account);
     }
-    for (; self->orders_checked < pg->order_count; self->orders_checked++) {
-        const struct pg_order *order = &pg->orders[self->orders_checked];
-        if (rid_epoch(order->rid) != order->epoch) {
-            world_fail(self, "G14", order->order_id,
-                       "order %" PRId64 " was written with a rid of epoch %u under epoch %u",
-                       order->order_id, rid_epoch(order->rid), order->epoch);
-        }
-    }
-    for (uint32_t k = 0; k < pg->order_count; k++) {
-        if (model_pg_refusal(pg, pg->orders[k].rid) == NULL) continue;
-        world_fail(self, "G4", pg->orders[k].order_id, "rid %" PRId64 " is accepted and refused",
-                   pg->orders[k].rid);
+    for (uint32_t i = 0; i < self->pg->lot_count && !self->failure.is; i++) {
+        const struct pg_lot *lot = &self->pg->lots[i];
+        if (lot->shard != shard) continue;
+        note_facts(self, lot, under_pg);
+        /* One that is waiting may not have been warmed; one that is settled is nobody's. */
+        bool hot = key_of(self, shard, "lot", lot->lot_id) != NULL;
+        if (under_pg && hot && lot->state != lot_state_settled) check_lot(self, account, lot);
     }
 }
 
-/* ---- What Redis says ---- */
-
-/* A rid is handed out once (H23). */
-void check_redis_said(struct world *self, const struct message *said) {
-    if (said->head.type != MSG_reserved || BODY(said, reserved)->seen) return;
-    const struct reserved *got = BODY(said, reserved);
-    for (uint32_t i = 0; i < self->rid_count; i++) {
-        if (self->rids[i].rid != got->rid) continue;
-        world_fail(self, "H23", got->order_id,
-                   "rid %" PRId64 " was given to order %" PRId64 " and to %" PRId64, got->rid,
-                   self->rids[i].order_id, got->order_id);
-    }
-    self->rids = world_grow(self->rids, self->rid_count, &self->rid_room, sizeof *self->rids);
-    self->rids[self->rid_count].rid = got->rid;
-    self->rids[self->rid_count++].order_id = got->order_id;
-}
-
-/* ---- At the end ---- */
-
-static bool idle_lot(struct world *self, const struct pg_lot *lot) {
-    char command[64];
-    snprintf(command, sizeof command, "HGET {s0}:lot:%" PRId64 " available", lot->lot_id);
-    return redis_number(self, command) == lot->allocated - lot->sold;
-}
-
-static bool paid_unknown(const struct world *self, const struct pg_payment *payment) {
-    for (uint32_t i = 0; i < self->deal_count; i++) {
-        const struct deal *deal = &self->deals[i];
-        if (deal->payment_id != payment->payment_id || !deal->paid) continue;
-        return payment->state != payment_state_succeeded;
-    }
-    return false;
-}
-
-const char *check_quiet(struct world *self) {
-    static struct account account;
-    /* An epoch that was raised by a late commit and not installed is found by the next purchase. */
-    if (!under_pg(self, &account) && !intact(self, &account)) return "redis has lost something";
-    read_journal(self, &account);
-    if (account.entries > 0) return "the journal has entries";
-    for (uint32_t i = 0; i < self->pg->lot_count; i++) {
-        if (!idle_lot(self, &self->pg->lots[i])) return "a lot's units are not all back";
-    }
-    for (uint32_t i = 0; i < self->pg->order_count; i++) {
-        enum order_state state = self->pg->orders[i].state;
-        if (state == order_state_awaiting_payment) return "an order is not paid and not expired";
-        if (state == order_state_paying) return "an order is being paid";
-    }
-    for (uint32_t i = 0; i < self->pg->payment_count; i++) {
-        const struct pg_payment *payment = &self->pg->payments[i];
-        if (payment->todo == todo_late) return "late money waits";
-        if (paid_unknown(self, payment)) return "a payment is not known";
-    }
-    for (uint32_t i = 0; i < self->pg->refund_count; i++) {
-        if (self->pg->refunds[i].state == refund_state_pending) return "a refund is pending";
-    }
-    return NULL;
+void check_stores(struct world *self) {
+    for (uint32_t k = 0; k < self->shards && !self->failure.is; k++)
+        check_shard(self, k);
 }

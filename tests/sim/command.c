@@ -1,22 +1,23 @@
 /* doorsim sim: runs seeds, tells how they went. */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "broker/log.h"
+#include "tests/sim/runs.h"
 #include "tests/sim/sim.h"
-#include "tests/sim/world.h"
-
-enum { TAIL_LINES = 60, TAIL_BYTES = 1 << 16 };
 
 struct options {
     uint64_t first, last;
-    uint32_t shoppers;
-    bool trace, faults, quiet, summary, first_only;
+    struct run_options run;
     int64_t order;
+    bool trace, hash, quiet, summary, first_only, minimize;
 };
 
 struct totals {
@@ -41,120 +42,176 @@ static int64_t real_time(void) {
     return (int64_t)now.tv_sec * SIM_SECOND + now.tv_nsec;
 }
 
-static struct world *run(const struct options *options, uint64_t seed, FILE *trace, int64_t order) {
-    struct world_options what = { .seed = seed,
-                                  .shoppers = options->shoppers,
-                                  .faults = options->faults,
-                                  .crowd = true,
-                                  .trace = trace,
-                                  .trace_order = order };
-    struct world *world = world_open(&what);
-    world_run(world);
-    return world;
+static double processor_time(void) {
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
-/* The last lines of what was written. */
-static const char *tail(const char *text, size_t size) {
-    uint32_t lines = 0;
-    for (size_t i = size; i > 0; i--) {
-        if (text[i - 1] == '\n' && ++lines > TAIL_LINES) return text + i;
-    }
-    return text;
+/* ---- Runs ---- */
+
+/* FNV-1a of every line of the trace: equal on every machine and with every compiler. */
+static ssize_t hash_write(void *cookie, const char *bytes, size_t size) {
+    uint64_t *hash = cookie;
+    for (size_t i = 0; i < size; i++)
+        *hash = (*hash ^ (uint8_t)bytes[i]) * UINT64_C(0x100000001b3);
+    return (ssize_t)size;
 }
 
-/* The same run once more, listened to: it is the same. */
-static void tell_failure(const struct options *options, uint64_t seed,
-                         const struct failure *failure) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *to = open_memstream(&text, &size);
+static void run_hashed(const struct run_options *run) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    FILE *to = fopencookie(&hash, "w", (cookie_io_functions_t){ .write = hash_write });
     if (to == NULL) abort();
-    struct world *again = run(options, seed, to, failure->order_id);
+    struct world *world = run_world(run, to, 0);
     fclose(to);
-    printf("seed %" PRIu64 ", step %" PRIu64 ": %s\n  %s\n", seed, failure->step, failure->rule,
-           failure->text);
-    if (failure->order_id != 0)
-        printf("  the last messages of order %" PRId64 ":\n", failure->order_id);
-    fputs(tail(text, size), stdout);
-    printf("  again: doorsim sim --seed %" PRIu64 "%s --trace", seed,
-           options->faults ? "" : " --no-faults");
-    if (options->shoppers > 0) printf(" --shoppers %u", options->shoppers);
-    printf("\n");
-    if (again->failure.step != failure->step) printf("  (the second run went another way)\n");
-    world_close(again);
-    free(text);
+    printf("seed %" PRIu64 ": %" PRIu64 " steps, trace %016" PRIx64 "\n", run->seed, world->step,
+           hash);
+    world_close(world);
+}
+
+static void tell(const struct options *options, const struct run_options *run,
+                 const struct world *world) {
+    const struct failure *failure = &world->failure;
+    if (!failure->is) {
+        if (options->quiet) return;
+        printf("seed %" PRIu64 ": %" PRIu64 " steps, %u shoppers, %u orders, %u refusals, "
+               "epoch %u, %" PRIu64 " losses of redis, %u of postgresql\n",
+               run->seed, world->step, world->shopper_count, world->pg->order_count,
+               world->pg->refusal_count, world->pg->shards[0].epoch, world->redis_losses,
+               world->pg_failovers);
+    } else if (options->summary) {
+        printf("seed %" PRIu64 " %s %s\n", run->seed, failure->rule, failure->text);
+    } else if (options->minimize) {
+        run_minimize(*run, failure);
+    } else {
+        run_tell_failure(run, failure);
+    }
 }
 
 static void run_seed(const struct options *options, uint64_t seed, struct totals *totals) {
+    struct run_options run = options->run;
     seed_high = (sig_atomic_t)(seed >> 32);
     seed_low = (sig_atomic_t)(uint32_t)seed;
-    struct world *world = run(options, seed, options->trace ? stdout : NULL, options->order);
+    run.seed = seed;
+    if (options->hash) {
+        run_hashed(&run);
+        totals->passed++;
+        return;
+    }
+    struct world *world = run_world(&run, options->trace ? stdout : NULL, options->order);
     totals->steps += world->step;
     totals->simulated += world->now - SIM_START;
-    if (world->failure.is) {
+    if (world->failure.is)
         totals->failed++;
-        if (options->summary) {
-            printf("seed %" PRIu64 " %s %s\n", seed, world->failure.rule, world->failure.text);
-        } else {
-            tell_failure(options, seed, &world->failure);
-        }
-    } else {
+    else
         totals->passed++;
-        if (!options->quiet) {
-            printf("seed %" PRIu64 ": %" PRIu64 " steps, %u shoppers, %u orders, %u refusals, "
-                   "epoch %u, %" PRIu64 " losses of redis\n",
-                   seed, world->step, world->shopper_count, world->pg->order_count,
-                   world->pg->refusal_count, world->pg->epoch, world->redis_losses);
-        }
-    }
+    tell(options, &run, world);
     fflush(stdout);
     world_close(world);
 }
 
+/* ---- Words ---- */
+
 static void usage(FILE *to) {
-    fprintf(to, "doorsim sim --seed N [--trace] [--order ID] [--shoppers N] [--no-faults]\n"
-                "doorsim sim --seeds A..B [--shoppers N] [--no-faults] [--summary] [--first]\n"
-                "  --seed N       one run; the same number is the same run\n"
-                "  --seeds A..B   many; ends with \"N passed, N failed\"\n"
-                "  --trace        every message, as it is sent\n"
-                "  --order ID     with --trace: only what is about this order\n"
-                "  --shoppers N   so many instead of a number drawn from the seed\n"
-                "  --no-faults    nothing goes wrong\n"
-                "  --summary      one line for a run that fails\n"
-                "  --first        stop at the first that does\n");
+    fprintf(to,
+            "doorsim sim --seed N [--trace] [--order ID] [--minimize]\n"
+            "doorsim sim --seeds A..B [--summary] [--first] [--minimize]\n"
+            "  --seed N         one run; the same number is the same run\n"
+            "  --seeds A..B     many; ends with \"N passed, N failed\"\n"
+            "  --trace          every message, as it is sent\n"
+            "  --order ID       with --trace: only what is about this order\n"
+            "  --minimize       a run that fails: find a smaller one and tell that\n"
+            "  --hash           only the hash of the trace\n"
+            "  --shoppers N     so many instead of a number drawn from the seed\n"
+            "  --units N        one lot of so many units\n"
+            "  --fault-ms N     the faults stop after so many simulated milliseconds\n"
+            "  --no-faults      nothing goes wrong\n"
+            "  --without A,B    none of these faults      --only A,B   no others (--faults: list)\n"
+            "  --store=real     the PostgreSQL of PGHOST … instead of the model\n"
+            "  --summary        one line for a run that fails\n"
+            "  --first          stop at the first that does\n");
+}
+
+static void list_faults(void) {
+    for (uint32_t i = 0; i < FAULT_COUNT; i++)
+        printf("%-15s %s\n", fault_name((enum fault)i), fault_doc((enum fault)i));
+}
+
+static bool parse_faults(const char *text, uint64_t *faults) {
+    *faults = 0;
+    while (*text != 0) {
+        size_t size = strcspn(text, ",");
+        enum fault fault = fault_named(text, size);
+        if (fault == FAULT_COUNT) return false;
+        *faults |= UINT64_C(1) << fault;
+        text += size + (text[size] == ',');
+    }
+    return *faults != 0;
+}
+
+static bool parse_seeds(struct options *options, const char *value) {
+    char *end = NULL;
+    options->first = strtoull(value, &end, 10);
+    if (end == value || strncmp(end, "..", 2) != 0) return false;
+    value = end + 2;
+    options->last = strtoull(value, &end, 10);
+    options->quiet = true;
+    return end != value && *end == 0;
+}
+
+static bool parse_number(const char *value, uint64_t most, uint64_t *number) {
+    char *end = NULL;
+    *number = strtoull(value, &end, 10);
+    return end != value && *end == 0 && *number <= most;
 }
 
 static bool parse_value(struct options *options, const char *name, const char *value) {
-    char *end = NULL;
-    uint64_t first = strtoull(value, &end, 10);
-    if (end == value) return false;
-    if (strcmp(name, "--seeds") == 0) {
-        if (strncmp(end, "..", 2) != 0) return false;
-        options->first = first;
-        options->last = strtoull(end + 2, &end, 10);
-        options->quiet = true;
-    } else if (strcmp(name, "--seed") == 0) {
-        options->first = options->last = first;
-    } else if (strcmp(name, "--shoppers") == 0 && first <= 20000) {
-        options->shoppers = (uint32_t)first;
+    uint64_t number = 0, faults;
+    if (strcmp(name, "--seeds") == 0) return parse_seeds(options, value);
+    if (strcmp(name, "--without") == 0 || strcmp(name, "--only") == 0) {
+        if (!parse_faults(value, &faults)) return false;
+        options->run.allowed = strcmp(name, "--only") == 0 ? faults : FAULTS_ALL & ~faults;
+        return true;
+    }
+    if (!parse_number(value, UINT64_MAX, &number)) return false;
+    if (strcmp(name, "--seed") == 0) {
+        options->first = options->last = number;
+    } else if (strcmp(name, "--shoppers") == 0 && number <= 4000000) {
+        options->run.shoppers = (uint32_t)number;
+    } else if (strcmp(name, "--units") == 0 && number <= 1000000) {
+        options->run.units = (int64_t)number;
+    } else if (strcmp(name, "--fault-ms") == 0 && number <= 3600000) {
+        options->run.ends = (int64_t)number * SIM_MS;
     } else if (strcmp(name, "--order") == 0) {
-        options->order = (int64_t)first;
+        options->order = (int64_t)number;
     } else {
         return false;
     }
-    return *end == 0;
+    return true;
+}
+
+static bool *flag_of(struct options *options, const char *name) {
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {
+        { "--trace", &options->trace },      { "--summary", &options->summary },
+        { "--first", &options->first_only }, { "--minimize", &options->minimize },
+        { "--hash", &options->hash },        { "--store=real", &options->run.real },
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (strcmp(name, flags[i].name) == 0) return flags[i].flag;
+    return NULL;
 }
 
 static bool parse(struct options *options, int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--trace") == 0)
-            options->trace = true;
+        bool *flag = flag_of(options, argv[i]);
+        if (flag != NULL)
+            *flag = true;
         else if (strcmp(argv[i], "--no-faults") == 0)
-            options->faults = false;
-        else if (strcmp(argv[i], "--summary") == 0)
-            options->summary = true;
-        else if (strcmp(argv[i], "--first") == 0)
-            options->first_only = true;
+            options->run.allowed = 0;
         else if (i + 1 >= argc || !parse_value(options, argv[i], argv[i + 1]))
             return false;
         else
@@ -164,10 +221,14 @@ static bool parse(struct options *options, int argc, char **argv) {
 }
 
 int sim_command(int argc, char **argv) {
-    struct options options = { .first = 1, .last = 1, .faults = true };
+    struct options options = { .first = 1, .last = 1, .run = { .allowed = FAULTS_ALL } };
     struct totals totals = { 0 };
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
         usage(stdout);
+        return 0;
+    }
+    if (argc > 1 && strcmp(argv[1], "--faults") == 0) {
+        list_faults();
         return 0;
     }
     if (!parse(&options, argc, argv)) {
@@ -175,6 +236,8 @@ int sim_command(int argc, char **argv) {
         return 2;
     }
     if (sodium_init() < 0) return 1;
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    log_setup(LOG_LEVEL_error, LOG_FORMAT_logfmt, 1, nowhere); /* What goes wrong here is meant. */
     int64_t began = real_time();
     signal(SIGABRT, on_abort);
     for (uint64_t seed = options.first; seed <= options.last; seed++) {
@@ -184,9 +247,10 @@ int sim_command(int argc, char **argv) {
     double seconds = (double)(real_time() - began) / 1e9;
     /* Not to standard output: that is the same for the same seed. */
     fprintf(stderr,
-            "%" PRIu64 " steps and %.0f simulated seconds in %.2f s: %.0f and %.0f a second\n",
-            totals.steps, (double)totals.simulated / 1e9, seconds, (double)totals.steps / seconds,
-            (double)totals.simulated / 1e9 / seconds);
+            "%" PRIu64 " steps and %.0f simulated seconds in %.2f s (%.2f s of processor): %.0f and"
+            " %.0f a second\n",
+            totals.steps, (double)totals.simulated / 1e9, seconds, processor_time(),
+            (double)totals.steps / seconds, (double)totals.simulated / 1e9 / seconds);
     if (options.quiet)
         printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals.passed, totals.failed);
     return totals.failed == 0 ? 0 : 1;

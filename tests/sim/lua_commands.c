@@ -311,6 +311,9 @@ struct reply lua_command(struct lua_data *self, const struct text *words, uint32
         if (commands[i].use == WRITE_MEMORY && self->full && !self->written) {
             return say_error("OOM command not allowed when used memory > 'maxmemory'.");
         }
+        if (commands[i].use != READ && self->refusal != NULL && !self->written) {
+            return say_error(self->refusal);
+        }
         if (commands[i].use != READ) self->written = true;
         struct run run = { self, words, count, memory, wrote, lua_data_find(self, words[1]) };
         if (run.key != NULL && commands[i].type != ANY && (int)run.key->type != commands[i].type) {

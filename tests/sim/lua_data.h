@@ -42,7 +42,9 @@ struct lua_key {
 struct lua_data {
     struct lua_key *keys; /* In byte order. */
     uint32_t count, capacity;
-    bool full;    /* Memory is. */
+    bool full;           /* Memory is. */
+    const char *refusal; /* Writes are refused with this; NULL: they are not. */
+    bool refuses_all;
     bool written; /* By the script that runs. */
 };
 

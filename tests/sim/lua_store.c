@@ -84,7 +84,9 @@ static void log_close(struct lua_store *self) {
 
 static void replay(struct lua_store *self) {
     bool full = self->data.full, wrote;
+    const char *refusal = self->data.refusal;
     self->data.full = false;
+    self->data.refusal = NULL;
     lua_data_clear(&self->data);
     for (uint32_t r = 0; r < self->log.count; r++) {
         const struct record *record = &self->log.records[r];
@@ -101,6 +103,7 @@ static void replay(struct lua_store *self) {
         }
     }
     self->data.full = full;
+    self->data.refusal = refusal;
 }
 
 /* ---- Between Lua and replies ---- */
@@ -287,6 +290,10 @@ const struct reply *lua_store_eval(struct lua_store *self, const char *script,
         return answer(self, (struct reply){ .kind = REPLY_error,
                                             .text = text_of("NOSCRIPT No matching script.") });
     }
+    if (self->data.refuses_all) {
+        return answer(self,
+                      (struct reply){ .kind = REPLY_error, .text = text_of(self->data.refusal) });
+    }
     self->data.written = false;
     push_list(self->lua, keys, key_count, "KEYS");
     push_list(self->lua, arguments, argument_count, "ARGV");
@@ -369,6 +376,14 @@ void lua_store_restart(struct lua_store *self) {
 }
 void lua_store_set_full(struct lua_store *self, bool full) {
     self->data.full = full;
+}
+
+void lua_store_refuse(struct lua_store *self, const char *error, bool all) {
+    self->data.refusal = error;
+    self->data.refuses_all = all && error != NULL;
+}
+struct lua_data *lua_store_data(struct lua_store *self) {
+    return &self->data;
 }
 
 char *lua_store_dump(const struct lua_store *self) {

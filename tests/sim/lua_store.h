@@ -15,6 +15,7 @@
 
 #include "broker/redis/reply.h"
 
+struct lua_data;
 struct lua_store;
 struct lua_snapshot;
 
@@ -52,6 +53,13 @@ void lua_store_restart(struct lua_store *self);
 /* Memory is full from now on: a command that may need memory fails, unless its script has written
  * before. */
 void lua_store_set_full(struct lua_store *self, bool full);
+
+/* Until it is called with NULL: every write fails with this error (READONLY, MISCONF …) unless its
+ * script has written before; with `all` every call does (LOADING).  The text is static. */
+void lua_store_refuse(struct lua_store *self, const char *error, bool all);
+
+/* For those who look and change nothing. */
+struct lua_data *lua_store_data(struct lua_store *self);
 
 /* Everything as text, one line per key, in byte order: equal states give equal texts.  The caller
  * frees it. */

@@ -5,12 +5,6 @@
 
 #include "tests/sim/model_pg.h"
 
-enum { MICROSECOND = 1000 };
-
-static int64_t kept_time(int64_t now) {
-    return now / MICROSECOND * MICROSECOND;
-}
-
 static struct pg_payment *find(struct model_pg *self, int64_t payment_id) {
     for (uint32_t i = 0; i < self->payment_count; i++) {
         if (self->payments[i].payment_id == payment_id) return &self->payments[i];
@@ -85,7 +79,7 @@ static void payment_insert(struct model_pg *self, const struct message *in, stru
             open = row;
     }
     bool waits = order->state == order_state_awaiting_payment || order->state == order_state_paying;
-    if (!waits || order->pay_by <= kept_time(want->now)) {
+    if (!waits || order->pay_by <= model_pg_time(want->now)) {
         model_pg_failed(in, PROBLEM_illegal_state, out);
         return;
     }
@@ -97,7 +91,7 @@ static void payment_insert(struct model_pg *self, const struct message *in, stru
                                      .order_id = want->order_id,
                                      .user_id = want->user_id,
                                      .amount = order->price * order->quantity,
-                                     .touched_at = kept_time(want->now),
+                                     .touched_at = model_pg_time(want->now),
                                      .state = payment_state_created,
                                      .todo = todo_prepay };
         copy(open->provider, sizeof open->provider, want->provider);
@@ -115,7 +109,7 @@ static void payment_pending(struct model_pg *self, const struct message *in, str
     }
     if (payment->txn[0] == 0) copy(payment->txn, sizeof payment->txn, want->provider_txn);
     copy(payment->url, sizeof payment->url, want->pay_url);
-    payment->touched_at = kept_time(want->now);
+    payment->touched_at = model_pg_time(want->now);
     if (payment->state == payment_state_created || payment->state == payment_state_unknown) {
         payment->state = payment_state_pending;
         payment->todo = todo_query;
@@ -133,7 +127,7 @@ static void payment_unknown(struct model_pg *self, const struct message *in, str
     if (is_open(payment)) {
         payment->state = payment_state_unknown;
         payment->todo = todo_query;
-        payment->touched_at = kept_time(want->now);
+        payment->touched_at = model_pg_time(want->now);
     }
     answer_row(self, in, payment, out);
 }
@@ -167,14 +161,15 @@ static enum pay_outcome capture(struct model_pg *self, struct pg_payment *paymen
     payment->state = payment_state_succeeded;
     payment->todo = late ? todo_late : todo_none;
     if (want->provider_txn.size > 0) copy(payment->txn, sizeof payment->txn, want->provider_txn);
-    payment->touched_at = kept_time(want->now);
+    payment->touched_at = model_pg_time(want->now);
     payment->captured += payment->amount;
     if (order->state == order_state_awaiting_payment || order->state == order_state_paying) {
         order->state = order_state_paid;
+        model_pg_notice(self, notice_order_paid, order->user_id, order->order_id, want->now, 0);
         return pay_outcome_paid;
     }
     if (late) return pay_outcome_late;
-    refund_open(self, payment, want->refund_id, kept_time(want->now));
+    refund_open(self, payment, want->refund_id, model_pg_time(want->now));
     return pay_outcome_second;
 }
 
@@ -205,7 +200,7 @@ static void payment_result(struct model_pg *self, const struct message *in, stru
     } else if (want->state == payment_state_failed && is_open(payment)) {
         payment->state = payment_state_failed;
         payment->todo = todo_none;
-        payment->touched_at = kept_time(want->now);
+        payment->touched_at = model_pg_time(want->now);
         outcome = pay_outcome_failed;
     }
     struct payment_settled *settled = REPLY(out, in, payment_settled);
@@ -235,7 +230,7 @@ static void refund_insert(struct model_pg *self, const struct message *in, struc
             model_pg_failed(in, PROBLEM_illegal_state, out);
             return;
         }
-        refund_open(self, payment, want->refund_id, kept_time(want->now));
+        refund_open(self, payment, want->refund_id, model_pg_time(want->now));
     }
     answer_row(self, in, payment, out);
 }
@@ -255,25 +250,50 @@ static void refund_result(struct model_pg *self, const struct message *in, struc
     done->id = want->refund_id;
     if (refund->state == refund_state_succeeded || refund->state == want->state) return;
     refund->state = want->state;
-    refund->touched_at = kept_time(want->now);
+    refund->touched_at = model_pg_time(want->now);
     if (want->state == refund_state_succeeded) {
-        find(self, refund->payment_id)->captured -= refund->amount;
+        struct pg_payment *payment = find(self, refund->payment_id);
+        payment->captured -= refund->amount;
+        model_pg_notice(self, notice_order_refunded, payment->user_id, payment->order_id, want->now,
+                        0);
     }
     done->count = 1;
 }
 
+/* Whose order has its last state rests between two questions, longer and longer. */
+static int64_t due_at(const struct pg_payment *payment) {
+    bool rests = payment->todo == todo_query && payment->rests_until > payment->touched_at;
+    return rests ? payment->rests_until : payment->touched_at;
+}
+
+static void touch(struct model_pg *self, struct pg_payment *payment, int64_t now, int64_t pause) {
+    enum order_state state = model_pg_order(self, payment->order_id)->state;
+    bool waits = state == order_state_awaiting_payment || state == order_state_paying;
+    payment->touched_at = now;
+    payment->rests_until = 0;
+    if (payment->todo != todo_query || waits) {
+        payment->asked = 0;
+        return;
+    }
+    int64_t hour = INT64_C(3600000000000), rest = hour;
+    if (payment->asked < 20 && pause << (payment->asked + 1) < hour)
+        rest = pause << (payment->asked + 1);
+    payment->rests_until = now - pause + rest;
+    payment->asked = payment->asked < 30 ? payment->asked + 1 : 30;
+}
+
 static void payments_due(struct model_pg *self, const struct message *in, struct outbox *out) {
     const struct payments_due *want = BODY(in, payments_due);
-    int64_t older = kept_time(want->older_than), now = kept_time(want->now);
+    int64_t older = model_pg_time(want->older_than), now = model_pg_time(want->now);
     uint32_t rows = 0;
     for (uint32_t i = 0; i < self->payment_count && rows < want->limit; i++) {
         struct pg_payment *payment = &self->payments[i];
         struct pg_refund *refund = refund_of(self, payment->payment_id);
-        bool due = payment->todo != todo_none && payment->touched_at <= older;
+        bool due = payment->todo != todo_none && due_at(payment) <= older;
         bool open =
             refund != NULL && refund->state == refund_state_pending && refund->touched_at <= older;
         if (!due && !open) continue;
-        if (due) payment->touched_at = now;
+        if (due) touch(self, payment, now, now - older);
         if (open) refund->touched_at = now;
         answer_row(self, in, payment, out);
         rows++;

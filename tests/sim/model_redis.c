@@ -29,6 +29,7 @@ static void run(void *context, struct script_call *call) {
     enum script_verdict verdict =
         script_answer(&self->state, call, reply, text_of(self->run_id), self->out);
     if (verdict == SCRIPT_fenced) self->look = true;
+    if (verdict == SCRIPT_useless) self->useless = true;
 }
 
 void model_redis_up(struct model_redis *self, struct outbox *out) {

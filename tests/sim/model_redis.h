@@ -16,6 +16,7 @@ struct model_redis {
     struct batch memory;
     bool up;
     bool look;          /* A call was fenced: tell inventory what meta says, once per batch. */
+    bool useless;       /* This Redis cannot serve now: whoever runs it disconnects. */
     char run_id[48];    /* Of the store when the connection was made. */
     struct outbox *out; /* While handle() runs. */
 };

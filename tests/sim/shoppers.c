@@ -3,98 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/check.h"
 #include "tests/sim/world.h"
 
 static const uint64_t callback_bit = UINT64_C(1) << 62;
 enum { TURN_BITS = 32 };
-
-/* ---- Asking ---- */
-
-static void wake(struct world *self, struct shopper *shopper, int64_t after) {
-    shopper->turn++;
-    flights_plan(&self->flights, EVENT_shopper, PORT_http,
-                 (uint64_t)shopper->turn << TURN_BITS >> 1 | (uint64_t)(shopper - self->shoppers),
-                 self->now + after);
-}
-
-static uint64_t note_request(struct world *self, const struct shopper *shopper,
-                             enum message_id type) {
-    self->requests = world_grow(self->requests, self->request_count, &self->request_room,
-                                sizeof *self->requests);
-    self->requests[self->request_count++] =
-        (struct request){ .type = type,
-                          .shopper = (uint32_t)(shopper - self->shoppers),
-                          .ticket = shopper->ticket,
-                          .sent_at = self->now };
-    return self->request_count;
-}
-
-static void ask(struct world *self, struct shopper *shopper, enum message_id type,
-                const void *body) {
-    uint64_t number = note_request(self, shopper, type);
-    struct message message = { { .type = (uint16_t)type,
-                                 .from = PORT_http,
-                                 .to = ACTOR_bridge,
-                                 .origin = PORT_http,
-                                 .request = number,
-                                 .trace = number },
-                               body };
-    world_send(self, &message);
-}
-
-static void send_ticket(struct world *self, struct shopper *shopper) {
-    struct order_create want = { .ticket = text_of(shopper->sealed),
-                                 .quantity = shopper->quantity,
-                                 .address = text_of("{\"city\":\"Here\"}"),
-                                 .user_id = shopper->user_id,
-                                 .session_id = shopper->session_id };
-    ask(self, shopper, MSG_order_create, &want);
-}
-
-static void send_get(struct world *self, struct shopper *shopper) {
-    struct order_get want = { .order_id = self->tickets[shopper->ticket].order_id,
-                              .user_id = shopper->user_id };
-    if (shopper->state == SHOPPER_asks) want.receipt = text_of(shopper->receipt);
-    ask(self, shopper, MSG_order_get, &want);
-}
-
-static void send_cancel(struct world *self, struct shopper *shopper) {
-    struct order_cancel want = { .order_id = self->tickets[shopper->ticket].order_id,
-                                 .user_id = shopper->user_id };
-    ask(self, shopper, MSG_order_cancel, &want);
-}
-
-static void send_open(struct world *self, struct shopper *shopper) {
-    struct payment_create want = { .order_id = self->tickets[shopper->ticket].order_id,
-                                   .provider = text_of("sandbox"),
-                                   .user_id = shopper->user_id };
-    ask(self, shopper, MSG_payment_create, &want);
-}
-
-/* The session actor's part: a ticket, as if it had been issued before the rush. */
-static void new_ticket(struct world *self, struct shopper *shopper) {
-    self->tickets =
-        world_grow(self->tickets, self->ticket_count, &self->ticket_room, sizeof *self->tickets);
-    shopper->ticket = self->ticket_count++;
-    shopper->payment_id = 0;
-    struct ticket *ticket = &self->tickets[shopper->ticket];
-    *ticket = (struct ticket){ .order_id = 100001 + shopper->ticket,
-                               .user_id = shopper->user_id,
-                               .lot_id = shopper->lot_id,
-                               .shopper = (uint32_t)(shopper - self->shoppers) };
-    int64_t life =
-        self->story || shopper->late_comer || draw_chance(&self->crowd_draw, 900) ? 3600 : 4;
-    struct ticket_claims claims = { .order_id = ticket->order_id,
-                                    .user_id = shopper->user_id,
-                                    .session_id = shopper->session_id,
-                                    .lot_id = shopper->lot_id,
-                                    .quantity_max = QUANTITY_MAX,
-                                    .price_version =
-                                        model_pg_lot(self->pg, shopper->lot_id)->price_version,
-                                    .not_before = SIM_START,
-                                    .expires_at = self->now + life * SIM_SECOND };
-    seal_write(&self->keys, MSG_ticket_claims, &claims, shopper->sealed);
-}
 
 /* ---- Acting ---- */
 
@@ -108,32 +21,34 @@ static void done(struct world *self, struct shopper *shopper) {
 static void begin(struct world *self, struct shopper *shopper) {
     shopper->state = SHOPPER_buys;
     shopper->got = false;
-    send_ticket(self, shopper);
-    if (shopper->double_click) send_ticket(self, shopper);
+    shopper_send(self, shopper, MSG_order_create);
+    if (shopper->double_click) shopper_send(self, shopper, MSG_order_create);
+    shopper_cheats(self, shopper);
     if (shopper->wish == WISH_vanish)
         done(self, shopper);
     else
-        wake(self, shopper, shopper->patience);
+        shopper_wake(self, shopper, shopper->patience);
+}
+
+static void owns(struct world *self, struct shopper *shopper) {
+    shopper->state = shopper->wish == WISH_cancel    ? SHOPPER_cancels
+                     : shopper->wish == WISH_abandon ? SHOPPER_watches
+                                                     : SHOPPER_opens;
+    shopper_turn(self, (uint64_t)shopper->turn << TURN_BITS | (uint64_t)(shopper - self->shoppers));
 }
 
 void shopper_turn(struct world *self, uint64_t number) {
-    uint64_t index = number & ((UINT64_C(1) << (TURN_BITS - 1)) - 1);
-    struct shopper *shopper = &self->shoppers[index];
-    if (shopper->turn != (uint32_t)(number >> (TURN_BITS - 1))) return;
-    wake(self, shopper, shopper->patience);
-    switch (shopper->state) {
+    struct shopper *shopper = &self->shoppers[number & UINT32_MAX];
+    if (shopper->turn != (uint32_t)(number >> TURN_BITS)) return;
+    shopper_wake(self, shopper, shopper->patience);
+    switch ((enum shopper_state)shopper->state) {
     case SHOPPER_waits: begin(self, shopper); return;
-    case SHOPPER_buys: send_ticket(self, shopper); return;
-    case SHOPPER_asks: send_get(self, shopper); return;
-    case SHOPPER_watches: send_get(self, shopper); return;
-    case SHOPPER_owns:
-        shopper->state = shopper->wish == WISH_cancel    ? SHOPPER_cancels
-                         : shopper->wish == WISH_abandon ? SHOPPER_watches
-                                                         : SHOPPER_opens;
-        shopper_turn(self, (uint64_t)shopper->turn << (TURN_BITS - 1) | index);
-        return;
-    case SHOPPER_cancels: send_cancel(self, shopper); return;
-    case SHOPPER_opens: send_open(self, shopper); return;
+    case SHOPPER_buys: shopper_send(self, shopper, MSG_order_create); return;
+    case SHOPPER_asks:
+    case SHOPPER_watches: shopper_send(self, shopper, MSG_order_get); return;
+    case SHOPPER_owns: owns(self, shopper); return;
+    case SHOPPER_cancels: shopper_send(self, shopper, MSG_order_cancel); return;
+    case SHOPPER_opens: shopper_send(self, shopper, MSG_payment_create); return;
     case SHOPPER_pays:
         provider_pay(self, shopper->payment_id);
         shopper->state = SHOPPER_watches;
@@ -156,7 +71,7 @@ static void said_no(struct world *self, struct shopper *shopper) {
     }
     shopper->stubborn--;
     shopper->state = SHOPPER_buys;
-    wake(self, shopper, pause(self));
+    shopper_wake(self, shopper, pause(self));
 }
 
 /* The order has its last state. */
@@ -164,12 +79,12 @@ static void ended(struct world *self, struct shopper *shopper) {
     if (shopper->again) { /* The same ticket once more: it finds its order. */
         shopper->again = false;
         shopper->state = SHOPPER_buys;
-        wake(self, shopper, pause(self));
+        shopper_wake(self, shopper, pause(self));
     } else if (shopper->second > 0) {
         shopper->second--;
-        new_ticket(self, shopper);
+        shopper_new_ticket(self, shopper);
         shopper->state = SHOPPER_waits;
-        wake(self, shopper, pause(self));
+        shopper_wake(self, shopper, pause(self));
     } else {
         done(self, shopper);
     }
@@ -178,6 +93,7 @@ static void ended(struct world *self, struct shopper *shopper) {
 static bool is_last(struct world *self, const struct shopper *shopper, enum order_state state) {
     bool money = shopper->payment_id != 0 && shopper->wish == WISH_pay_late;
     if (state == order_state_awaiting_payment || state == order_state_paying) return false;
+    if (self->tickets[shopper->ticket].excused) return true; /* His payment may be gone, too. */
     if (state == order_state_expired && money) {
         return provider_refunded(self, shopper->payment_id);
     }
@@ -188,26 +104,27 @@ static void has_order(struct world *self, struct shopper *shopper, const struct 
     bool first = !shopper->got;
     shopper->got = true;
     shopper->pay_by = view->pay_by;
+    if (first && shopper->lists) shopper_send(self, shopper, MSG_order_list);
     if (is_last(self, shopper, view->state)) {
         ended(self, shopper);
     } else if (first && shopper->state != SHOPPER_watches) {
         shopper->state = SHOPPER_owns;
-        wake(self, shopper, shopper->late_comer ? SIM_MS : pause(self));
+        shopper_wake(self, shopper, shopper->late_comer ? SIM_MS : pause(self));
     } else {
         if (shopper->state == SHOPPER_buys || shopper->state == SHOPPER_asks) {
             shopper->state = SHOPPER_watches;
         }
-        wake(self, shopper, pause(self));
+        shopper_wake(self, shopper, pause(self));
     }
 }
 
 static void on_view(struct world *self, struct shopper *shopper, const struct order_view *view) {
     switch (view->state) {
-    case order_state_pending: wake(self, shopper, pause(self)); return;
+    case order_state_pending: shopper_wake(self, shopper, pause(self)); return;
     case order_state_refused: said_no(self, shopper); return;
     case order_state_void:
         shopper->state = SHOPPER_buys;
-        wake(self, shopper, pause(self));
+        shopper_wake(self, shopper, pause(self));
         return;
     default: has_order(self, shopper, view); return;
     }
@@ -215,41 +132,52 @@ static void on_view(struct world *self, struct shopper *shopper, const struct or
 
 static void on_receipt(struct world *self, struct shopper *shopper, struct text receipt) {
     if (shopper->state != SHOPPER_buys || receipt.size > TICKET_TEXT_MAX) return;
+    if (shopper->receipt == NULL) shopper->receipt = malloc(TICKET_TEXT_MAX + 1);
+    if (shopper->receipt == NULL) abort();
     memcpy(shopper->receipt, receipt.at, receipt.size);
     shopper->receipt[receipt.size] = 0;
     shopper->state = SHOPPER_asks;
-    wake(self, shopper, pause(self));
+    if (shopper->cheat == CHEAT_receipt) shopper_cheats(self, shopper);
+    shopper_wake(self, shopper, pause(self));
+}
+
+/* His order is gone with a server of PostgreSQL: he is told so, and begins anew. */
+static bool is_lost(const struct world *self, const struct shopper *shopper,
+                    const struct failed *failed) {
+    return self->tickets[shopper->ticket].excused && failed->problem == PROBLEM_not_found;
 }
 
 static void on_failed(struct world *self, struct shopper *shopper, const struct failed *failed) {
     bool later =
         problem_retry(failed->problem) == RETRY_SAME || problem_http(failed->problem) == 503;
-    if (later) {
-        wake(self, shopper, pause(self));
-    } else if (shopper->state == SHOPPER_buys) {
+    if (!later && shopper->state == SHOPPER_buys) {
         said_no(self, shopper);
-    } else if (shopper->state == SHOPPER_cancels || shopper->state == SHOPPER_opens) {
-        shopper->state = SHOPPER_watches; /* Paid or expired meanwhile. */
-        wake(self, shopper, pause(self));
-    } else {
-        wake(self, shopper, pause(self));
+        return;
     }
+    if (is_lost(self, shopper, failed)) {
+        done(self, shopper);
+        return;
+    }
+    if (!later && (shopper->state == SHOPPER_cancels || shopper->state == SHOPPER_opens)) {
+        shopper->state = SHOPPER_watches; /* Paid or expired meanwhile. */
+    }
+    shopper_wake(self, shopper, pause(self));
 }
 
 static void on_payment(struct world *self, struct shopper *shopper,
                        const struct payment_view *view) {
     if (shopper->state != SHOPPER_opens || view->pay_url.size == 0) return;
     int64_t after = pause(self);
-    int64_t left = shopper->pay_by - self->now;
+    int64_t left = shopper->pay_by - world_clock(self, PROCESS_shop);
     if (shopper->late_comer) after = SIM_MS;
-    if (shopper->wish == WISH_pay_late && left > 0) after += left;
+    if (shopper->wish == WISH_pay_late && left > 0 && left < 60 * SIM_SECOND) after += left;
     shopper->payment_id = view->payment_id;
     shopper->state = SHOPPER_pays;
-    wake(self, shopper, after);
+    shopper_wake(self, shopper, after);
 }
 
 static bool expected(const struct shopper *shopper, enum message_id type) {
-    switch (shopper->state) {
+    switch ((enum shopper_state)shopper->state) {
     case SHOPPER_buys: return type == MSG_order_create;
     case SHOPPER_asks:
     case SHOPPER_watches: return type == MSG_order_get;
@@ -272,11 +200,12 @@ void shoppers_answer(struct world *self, const struct message *in) {
     if (number == 0 || number > self->request_count) return;
     struct request *request = &self->requests[number - 1];
     struct shopper *shopper = &self->shoppers[request->shopper];
-    if (request->answered) return; /* One request has one answer; the port drops what follows. */
-    request->answered = true;
+    /* One request has one answer, a list its rows; the port drops what follows. */
+    if (request->answered) return;
+    request->answered = request->type != MSG_order_list || in->head.type != MSG_order_view;
     check_answer(self, request, in);
-    bool fresh = request->ticket == shopper->ticket;
-    if (!fresh || !expected(shopper, request->type) || self->failure.is) return;
+    bool fresh = request->ticket == shopper->ticket && request->cheat == CHEAT_none;
+    if (!fresh || !expected(shopper, (enum message_id)request->type) || self->failure.is) return;
     switch (in->head.type) {
     case MSG_order_view: on_view(self, shopper, BODY(in, order_view)); return;
     case MSG_order_receipt: on_receipt(self, shopper, BODY(in, order_receipt)->receipt); return;
@@ -289,33 +218,58 @@ void shoppers_answer(struct world *self, const struct message *in) {
 /* ---- The crowd ---- */
 
 uint32_t shopper_add(struct world *self, const struct shopper *plan) {
+    self->shoppers = world_grow(self->shoppers, self->shopper_count, &self->shopper_room,
+                                sizeof *self->shoppers);
     uint32_t index = self->shopper_count++;
-    self->shoppers = realloc(self->shoppers, self->shopper_count * sizeof *self->shoppers);
-    if (self->shoppers == NULL) abort();
     struct shopper *shopper = &self->shoppers[index];
     *shopper = *plan;
-    shopper->user_id = 1001 + index;
-    shopper->session_id = 5001 + index;
-    new_ticket(self, shopper);
-    wake(self, shopper, plan->begins);
+    shopper_new_ticket(self, shopper);
+    shopper_wake(self, shopper, plan->begins);
     return index;
 }
 
-void shoppers_open(struct world *self, uint32_t count) {
+static struct shopper draw_shopper(struct world *self, const struct pg_lot *lot) {
     struct draw *draw = &self->crowd_draw;
+    struct shopper plan = { .lot_id = lot->lot_id };
+    plan.quantity = 1 + draw_below(draw, lot->limit);
+    plan.wish = (uint8_t)draw_below(draw, WISH_COUNT);
+    if (plan.wish == WISH_vanish && draw_chance(draw, 700)) plan.wish = WISH_pay;
+    plan.double_click = draw_chance(draw, 250);
+    plan.again = draw_chance(draw, 400);
+    plan.lists = draw_chance(draw, 300);
+    plan.stubborn = (uint8_t)draw_below(draw, 4);
+    plan.second = (uint8_t)draw_below(draw, 3);
+    plan.begins = draw_chance(draw, 600) ? draw_span(draw, 0, 50) * SIM_MS
+                                         : draw_span(draw, 0, 10000) * SIM_MS;
+    plan.patience = draw_span(draw, 500, 2500) * SIM_MS;
+    uint32_t cheat = 1 + draw_below(draw, CHEAT_COUNT - 1);
+    if (draw_chance(draw, self->swarm.cheats)) plan.cheat = (uint8_t)cheat;
+    return plan;
+}
+
+void shoppers_open(struct world *self, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
-        const struct pg_lot *lot = &self->pg->lots[draw_below(draw, self->pg->lot_count)];
-        struct shopper plan = { .lot_id = lot->lot_id };
-        plan.quantity = 1 + draw_below(draw, lot->limit);
-        plan.wish = (enum wish)draw_below(draw, WISH_COUNT);
-        if (plan.wish == WISH_vanish && draw_chance(draw, 700)) plan.wish = WISH_pay;
-        plan.double_click = draw_chance(draw, 250);
-        plan.again = draw_chance(draw, 400);
-        plan.stubborn = draw_below(draw, 4);
-        plan.second = draw_below(draw, 3);
-        plan.begins = draw_chance(draw, 600) ? draw_span(draw, 0, 50) * SIM_MS
-                                             : draw_span(draw, 0, 10000) * SIM_MS;
-        plan.patience = draw_span(draw, 500, 2500) * SIM_MS;
+        const struct pg_lot *lot =
+            &self->pg->lots[draw_below(&self->crowd_draw, self->pg->lot_count)];
+        struct shopper plan = draw_shopper(self, lot);
+        shopper_add(self, &plan);
+    }
+}
+
+void shoppers_close(struct world *self) {
+    for (uint32_t i = 0; i < self->shopper_count; i++)
+        free(self->shoppers[i].receipt);
+    for (uint32_t i = 0; i < self->ticket_count; i++)
+        free(self->tickets[i].told);
+    free(self->shoppers);
+    free(self->tickets);
+    free(self->requests);
+}
+
+/* A few come for a lot that has just been announced. */
+void shoppers_restock(struct world *self, int64_t lot_id, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        struct shopper plan = draw_shopper(self, model_pg_lot(self->pg, lot_id));
         shopper_add(self, &plan);
     }
 }
@@ -324,6 +278,7 @@ void shoppers_open(struct world *self, uint32_t count) {
 void shoppers_late_comers(struct world *self) {
     for (uint32_t i = 0; i < self->pg->lot_count; i++) {
         const struct pg_lot *lot = &self->pg->lots[i];
+        if (lot->state != lot_state_open) continue;
         for (int64_t n = lot->allocated - lot->sold; n >= 0; n--) {
             struct shopper plan = { .lot_id = lot->lot_id,
                                     .quantity = 1,

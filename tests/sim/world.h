@@ -4,6 +4,10 @@
  * shopper acts, a fault strikes.  After each step the checkers look at all stores at once, which
  * nobody inside can.  The first thing that is wrong ends the run.
  *
+ * Who is there: a process with the shop's actors and one bridge, perhaps a process with another
+ * bridge, and for each shard a process with its inventory, order and timer; a second one for the
+ * same shard comes with the faults `writer` and `move`.  Ports belong to processes, too.
+ *
  * Deterministic: no addresses, no clock, no iteration over anything unordered; ties are broken by
  * the number of the event. */
 #ifndef TESTS_SIM_WORLD_H
@@ -17,39 +21,83 @@
 #include "tests/sim/lua_store.h"
 #include "tests/sim/model_pg.h"
 #include "tests/sim/model_redis.h"
+#include "tests/sim/swarm.h"
 
 #define SIM_MS     INT64_C(1000000)
 #define SIM_SECOND INT64_C(1000000000)
 #define SIM_START  (INT64_C(1800000000) * SIM_SECOND) /* Virtual time at the start. */
 
-enum { TICKET_TEXT_MAX = 400, VOIDS_MAX = 8, HELD_MAX = 4096 };
-
-/* Which faults there are in this run, and how often; drawn from the seed, all 0 without faults. */
-struct swarm {
-    uint32_t loss, twice, reorder; /* Of 1000 messages on a faulty link. */
-    uint32_t links;                /* Faulty ones, of 1000. */
-    uint32_t victim, victim_loss;  /* One type of message is lost so often. */
-    int64_t delay_least, delay_most;
-    int64_t reorder_most; /* How much later. */
-    int64_t crash_every;  /* Actors; 0 = never.  Mean times. */
-    uint32_t crash_set;   /* Bits by address. */
-    int64_t redis_every, blip_every, pg_every;
-    uint32_t redis_cut_most, redis_wipe; /* Records lost; of 1000 crashes all is lost. */
-    int64_t pg_away_most;
-    uint32_t pg_refused, pg_unknown, pg_late; /* Of 1000 transactions. */
-    uint32_t silent_provider;                 /* Of 1000 callbacks never sent. */
-    int64_t ends;                             /* Then the faults stop. */
+enum {
+    TICKET_TEXT_MAX = 400,
+    TOLD_MAX = 16,
+    SHARDS_MOST = 2,
+    PROCESS_shop = 0,
+    PROCESS_edge = 1, /* A second bridge. */
+    PROCESS_pairs = 2,
+    PROCESSES = PROCESS_pairs + 2 * SHARDS_MOST,
+    SEATS_MAX = 40,
+    SKU_MAIN = 3,
+    SKU_SECOND = 4,
+    SALE_MAIN = 10,
 };
 
+/* What dies of a fault of its machine together. */
+struct process {
+    bool there;
+    uint8_t shard;        /* Of a pair. */
+    int64_t clock;        /* Its wall clock is ahead by so much. */
+    int64_t told;         /* What its actors were told last, */
+    int64_t told_at;      /* and when. */
+    int64_t paused_until; /* Stands still. */
+    int64_t pg_away_until;
+};
+
+/* Somebody at an address. */
 struct seat {
-    const struct actor_type *type; /* NULL: the simulator plays it. */
+    const struct actor_type *type; /* NULL: a port, or what the simulator plays. */
     void *state;
+    enum address address;
+    uint8_t process, shard;
     struct batch mail, work;
-    bool up, waking;
+    bool there, up, waking;
     uint32_t incarnation;
+    uint32_t limit; /* Of the mailbox; 0 = none. */
+};
+
+struct link {
+    int64_t last;       /* Arrival of the last message, for their order. */
+    int64_t clogged_to; /* Nothing arrives before this. */
+    int64_t cut_to;     /* What is sent before this is lost. */
+    bool faulty;
+};
+
+/* The port of a pair to Redis. */
+struct pair {
+    struct model_redis redis;
+    uint8_t server;     /* Which it is connected to. */
+    int64_t slow_until; /* Its answers take their time. */
+};
+
+/* The servers of a shard's Redis: the master, and the one that was it before. */
+struct servers {
+    struct lua_store *store[2];
+    uint8_t master;
+    uint32_t tainted;      /* Up to this epoch it may have lost something, */
+    uint32_t begun, clean; /* but not what was installed wholly after the loss. */
 };
 
 enum wish { WISH_abandon, WISH_pay, WISH_pay_late, WISH_cancel, WISH_vanish, WISH_COUNT };
+
+enum cheat {
+    CHEAT_none,
+    CHEAT_foreign,  /* Somebody else's ticket. */
+    CHEAT_forged,   /* An altered ticket. */
+    CHEAT_address,  /* The same ticket for another address. */
+    CHEAT_quantity, /* The same ticket for another quantity. */
+    CHEAT_peek,     /* Reads and cancels somebody else's order. */
+    CHEAT_receipt,  /* Shows an altered receipt. */
+    CHEAT_COUNT
+};
 
 enum shopper_state {
     SHOPPER_waits, /* To begin. */
@@ -66,29 +114,34 @@ enum shopper_state {
 /* What one buyer was told about one ticket. */
 struct ticket {
     int64_t order_id, user_id, lot_id;
-    uint32_t shopper;
-    int64_t yes_at;                          /* First told of the order; 0 = never. */
-    int64_t voids[VOIDS_MAX], no[VOIDS_MAX]; /* rids told void, told refused */
-    uint32_t void_count, no_count;
+    int64_t expires_at;
+    uint32_t shopper, price_version;
+    int64_t yes_at; /* First told of the order; 0 = never. */
+    int64_t *told;  /* rids told void or (negative) refused, or NULL. */
+    uint8_t told_count;
+    bool altered; /* Was also used for something else. */
+    bool excused; /* What he was told is gone with a server of PostgreSQL. */
 };
 
 struct shopper {
-    int64_t user_id, session_id, lot_id, payment_id, pay_by;
-    uint32_t quantity, ticket; /* Index of the one in use. */
-    enum wish wish;
-    enum shopper_state state;
-    bool double_click, again, late_comer, got, told_no;
-    uint32_t stubborn, second; /* Tries left after a no; tickets left. */
+    int64_t lot_id, payment_id, pay_by;
     int64_t begins, patience;
+    int64_t touched_at;        /* Units of his were last taken or given back. */
+    char *receipt;             /* Or NULL. */
+    uint32_t quantity, ticket; /* Index of the one in use. */
     uint32_t turn;
-    char sealed[TICKET_TEXT_MAX + 1], receipt[TICKET_TEXT_MAX + 1];
+    uint8_t wish, state, cheat; /* enums of these names */
+    uint8_t stubborn, second;   /* Tries left after a no; tickets left. */
+    bool double_click, again, late_comer, got, told_no, lists;
 };
 
 /* A request to the door. */
 struct request {
-    enum message_id type;
-    uint32_t shopper, ticket, turn;
     int64_t sent_at;
+    uint32_t shopper, ticket;
+    uint16_t type; /* enum message_id */
+    uint8_t cheat, quantity;
+    uint8_t rows; /* Of a list, so far. */
     bool answered, yes, no;
 };
 
@@ -97,6 +150,13 @@ struct deal {
     int64_t payment_id, order_id, amount;
     bool paid, refunded, heard; /* heard: the callback was answered */
     uint32_t refunds, calls;
+};
+
+/* A reservation that Redis handed out. */
+struct handed {
+    int64_t rid, order_id;
+    uint32_t losses, epoch; /* Of Redis, when its units came back. */
+    bool undone;
 };
 
 /* What is wrong. */
@@ -108,46 +168,50 @@ struct failure {
     uint64_t step;
 };
 
+struct operators;
+struct store_real;
+struct checks;
+
 struct world {
     uint64_t seed, step;
     int64_t now;
+    int64_t wall; /* What clocks are ahead of it, all of them. */
     struct draw links_draw, faults_draw, crowd_draw;
     struct swarm swarm;
     bool healed;
     struct flights flights;
-    int64_t link_at[ADDRESS_COUNT][ADDRESS_COUNT]; /* Last arrival, for order. */
-    bool link_faulty[ADDRESS_COUNT][ADDRESS_COUNT];
-    struct seat seats[ADDRESS_COUNT];
+    struct process processes[PROCESSES];
+    struct seat seats[SEATS_MAX];
+    uint8_t seat_at[PROCESSES][ADDRESS_COUNT]; /* 0 = not there */
+    uint8_t seat_count, shards;
+    uint8_t home[SHARDS_MOST]; /* The process that serves the shard, as the map says. */
+    struct link links[SEATS_MAX][SEATS_MAX];
+    struct pair pairs[PROCESSES];
+    struct servers servers[SHARDS_MOST];
     struct batch out;
     struct seal_keys keys;
     struct actor_setup setup;
-
-    struct lua_store *store;
-    struct model_redis redis;
-    uint32_t tainted;      /* Up to this epoch Redis may have lost something, */
-    uint32_t begun, clean; /* but not what was installed wholly after the loss. */
     uint64_t redis_losses;
+
     struct model_pg *pg;
-    int64_t pg_away_until;
-    struct batch *late; /* Transactions to be committed after their client has given up. */
-    uint32_t late_count;
-    uint32_t orders_checked;
+    struct model_pg *standby; /* What it knew when it last heard; NULL without failovers. */
+    struct store_real *real;  /* NULL: the model. */
+    struct late *late;        /* Transactions to be committed after their client has given up. */
+    uint32_t late_count, pg_failovers;
 
     struct shopper *shoppers;
-    uint32_t shopper_count, shoppers_done, late_comers;
+    uint32_t shopper_count, shopper_room, shoppers_done, late_comers;
     struct ticket *tickets;
     uint32_t ticket_count, ticket_room;
     struct request *requests;
     uint32_t request_count, request_room;
     struct deal *deals;
     uint32_t deal_count, deal_room;
-    struct {
-        int64_t rid, order_id;
-    } * rids; /* Handed out by Redis. */
+    struct operators *operators;
+    struct checks *checks;
+    struct handed *rids; /* Handed out by Redis. */
     uint32_t rid_count, rid_room;
     int64_t quiet_at, healed_at;
-    int64_t
-        free_since[PG_LOTS_MAX]; /* Redis has had a unit to offer all the time; 0 = it has not. */
 
     struct failure failure;
     FILE *trace;         /* NULL: none. */
@@ -159,8 +223,11 @@ struct world {
 struct world_options {
     uint64_t seed;
     uint32_t shoppers; /* 0: drawn */
-    bool faults;
-    bool crowd; /* false: no shoppers of its own, for stories */
+    int64_t units;     /* Of each lot; 0: drawn */
+    int64_t ends;      /* The faults stop then (ns after the start); 0: drawn */
+    uint64_t allowed;  /* Faults there may be: bits by number. */
+    bool crowd;        /* false: no shoppers of its own, for stories */
+    bool real;         /* The real PostgreSQL; PGHOST and so on say which. */
     FILE *trace;
     int64_t trace_order;
 };
@@ -170,60 +237,113 @@ struct world *world_open(const struct world_options *options);
 void world_close(struct world *self);
 /* False: nothing is left to happen (never, because of the ticks), or something is wrong. */
 bool world_step(struct world *self);
-/* The whole run: faults, then healing, then late comers who buy the rest.  True when all is well.
- */
+/* The whole run: faults, then healing, then late comers who buy the rest, then the sale is closed
+ * and settled.  True when all is well. */
 bool world_run(struct world *self);
 void world_pass(struct world *self, int64_t span);
-/* From a port of the simulator's own; passes the link with its faults. */
-void world_send(struct world *self, const struct message *message);
 void world_lot(struct world *self, int64_t lot_id, int64_t units, uint32_t limit, int64_t window);
+/* What the actors of a process are told now. */
+int64_t world_clock(struct world *self, uint8_t process);
+void *world_grow(void *rows, uint32_t count, uint32_t *room, size_t size);
+
+/* tell.c */
 __attribute__((format(printf, 4, 5))) void world_fail(struct world *self, const char *rule,
                                                       int64_t order_id, const char *format, ...);
 void world_note(struct world *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void *world_grow(void *rows, uint32_t count, uint32_t *room, size_t size);
+/* The same, but only when the whole is told, not one order. */
+#define world_remark(self, ...)                                                                    \
+    do {                                                                                           \
+        if ((self)->trace != NULL && (self)->trace_order == 0) world_note((self), __VA_ARGS__);    \
+    } while (0)
+void tell_message(const struct world *self, const struct message *message, const char *fate);
+
+/* links.c */
+/* On its way, past the faults of the link. */
+void world_send(struct world *self, uint8_t from, const struct message *message);
+bool links_connected(const struct world *self, uint8_t from, uint8_t to);
 
 /* seats.c */
 void seats_open(struct world *self);
 void seats_close(struct world *self);
-void seat_arrive(struct world *self, const struct message *message);
-void seat_wake(struct world *self, enum address address);
-void seat_tick(struct world *self, enum address address, uint64_t incarnation);
-void seat_crash(struct world *self, enum address address);
-void seat_restart(struct world *self, enum address address);
-void world_deliver_out(struct world *self);
+uint8_t seat_find(const struct world *self, enum address address); /* The one that serves now. */
+void seats_open_pair(struct world *self, uint8_t process);
+void seats_close_pair(struct world *self, uint8_t process);
+void seat_arrive(struct world *self, uint8_t seat, const struct message *message);
+void seat_wake(struct world *self, uint8_t seat);
+void seat_tick(struct world *self, uint8_t seat, uint64_t incarnation);
+void seat_crash(struct world *self, uint8_t seat);
+void seat_restart(struct world *self, uint8_t seat);
+void world_deliver_out(struct world *self, uint8_t from);
+
+/* stores.c */
+void stores_open_redis(struct world *self, uint8_t process);
+void stores_close_redis(struct world *self, uint8_t process);
+void stores_redis(struct world *self, uint8_t seat, const struct message *in, uint32_t count);
+void stores_transact(struct world *self, uint8_t seat, const struct message *in, uint32_t count);
 void stores_commit_late(struct world *self, uint64_t number);
+void stores_committed(struct world *self);
+struct lua_store *stores_master(const struct world *self, uint32_t shard);
 
 /* faults.c */
-void faults_draw_swarm(struct world *self);
 void faults_begin(struct world *self);
 void faults_strike(struct world *self, uint64_t kind);
+void faults_again(struct world *self, uint64_t number);
 void faults_heal(struct world *self);
+/* faults_redis.c */
+void faults_redis_crash(struct world *self, uint32_t shard, uint32_t lost, bool wipe, int64_t away);
+void faults_redis_strike(struct world *self, enum fault fault);
+void faults_redis_again(struct world *self, uint64_t number);
+void faults_redis_heal(struct world *self);
+void faults_redis_doubt(struct world *self, uint32_t shard);
+void faults_redis_lose(struct world *self, uint8_t process);
+void faults_redis_connect(struct world *self, uint8_t process);
+/* faults_pg.c */
 enum fate { FATE_good, FATE_refused, FATE_unknown, FATE_late };
-enum fate faults_pg_fate(struct world *self);
-void faults_commit_is_late(struct world *self);
-void faults_redis_crash(struct world *self, uint32_t lost, bool wipe, int64_t away);
+enum fate faults_pg_fate(struct world *self, uint8_t process);
+void faults_pg_strike(struct world *self, enum fault fault);
+void faults_pg_standby(struct world *self); /* After a commit. */
+
+/* operators.c */
+void operators_open(struct world *self);
+void operators_close(struct world *self);
+void operators_strike(struct world *self, enum fault fault);
+void operators_turn(struct world *self);
+void operators_answer(struct world *self, const struct message *in);
+void operators_heal(struct world *self);
+bool operators_content(const struct world *self); /* Nothing is paused that shall go on. */
+void operators_recover(struct world *self);
+/* The stores are reconciled, then everything is closed and settled; done when operators_settled().
+ */
+void operators_end(struct world *self);
+bool operators_settled(const struct world *self);
 
 /* shoppers.c */
 void shoppers_open(struct world *self, uint32_t count);
+void shoppers_close(struct world *self);
 uint32_t shopper_add(struct world *self, const struct shopper *plan);
 void shopper_turn(struct world *self, uint64_t number);
 void shoppers_answer(struct world *self, const struct message *in);
 void shoppers_late_comers(struct world *self);
+void shoppers_restock(struct world *self, int64_t lot_id, uint32_t count);
+/* shoppers_ask.c: what they send. */
+void shopper_send(struct world *self, struct shopper *shopper, enum message_id type);
+void shopper_cheats(struct world *self, struct shopper *shopper);
+struct ticket *world_ticket(struct world *self, int64_t order_id); /* NULL: none */
+void shopper_new_ticket(struct world *self, struct shopper *shopper);
+void shopper_wake(struct world *self, struct shopper *shopper, int64_t after);
+static inline int64_t shopper_user(uint32_t index) {
+    return 1001 + (int64_t)index;
+}
+static inline int64_t shopper_session(uint32_t index) {
+    return INT64_C(5001) + (int64_t)index;
+}
 
 /* provider.c */
 void provider_handle(struct world *self, const struct message *in, struct outbox *out);
+void provider_mail(struct world *self, const struct message *in, struct outbox *out);
 void provider_pay(struct world *self, int64_t payment_id);
 void provider_answer(struct world *self, const struct message *in);
-void provider_call(struct world *self, uint32_t deal);
+void provider_call(struct world *self, uint64_t deal);
 bool provider_refunded(struct world *self, int64_t payment_id);
-
-/* check_*.c */
-void check_stock(struct world *self);
-void check_orders(struct world *self);
-void check_answer(struct world *self, struct request *request, const struct message *in);
-void check_redis_said(struct world *self, const struct message *said);
-void check_end(struct world *self);
-/* NULL when nothing is under way any more, else what is. */
-const char *check_quiet(struct world *self);
 
 #endif

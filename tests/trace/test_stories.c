@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include "tests/lib/story.h"
+#include "tests/sim/check.h"
 #include "tests/sim/world.h"
 
 enum { LOT = 11 };
@@ -118,9 +119,9 @@ static void crash_after_reserve(void **state) {
         stage(5, 30, "The order actor crashes when the unit is taken and journalled.");
     buyer(world, WISH_cancel, 0, false);
     until_reserved(world, 1);
-    seat_crash(world, ACTOR_order);
+    seat_crash(world, seat_find(world, ACTOR_order));
     world_pass(world, 400 * SIM_MS);
-    seat_restart(world, ACTOR_order);
+    seat_restart(world, seat_find(world, ACTOR_order));
     end(world, 12000, "tests/trace/crash_after_reserve.txt");
 }
 

@@ -1,0 +1,100 @@
+/* The checkers: what must hold (docs: GUARANTEES, section 1.1), one file each.  They see all stores
+ * at once and everything that anybody is told, which nobody inside can; they change nothing.
+ *
+ * A checker says why it is not content with world_fail(); the first one ends the run. */
+#ifndef TESTS_SIM_CHECK_H
+#define TESTS_SIM_CHECK_H
+
+#include "tests/sim/world.h"
+
+enum { ORDER_STATES = 13, ENTRIES_MAX = 4096 };
+
+struct checker {
+    const char *rule, *promise;
+    /* After each commit of PostgreSQL. */
+    void (*on_commit)(struct world *self);
+    /* A buyer is told something about one of his tickets. */
+    void (*on_answer)(struct world *self, struct request *request, struct ticket *ticket,
+                      const struct message *in);
+    /* Nothing is under way. */
+    void (*at_quiet)(struct world *self);
+};
+
+extern const struct checker check_oversell, check_kept, check_once, check_contradiction,
+    check_limit, check_money, check_race, check_outbox, check_fence, check_own_writes,
+    check_fairness, check_two_sided, check_right_answer;
+
+/* What the checkers remember of an order in PostgreSQL. */
+struct shadow {
+    int64_t order_id, rid, price, pay_by;
+    int64_t seen_at;            /* Its commit. */
+    int64_t left[ORDER_STATES]; /* When it left a state last; 0 = never. */
+    enum order_state state;
+    bool late; /* Its units were taken again by late money. */
+};
+
+/* What an independent observer knows of a lot: when each reason for a "no" was last true. */
+struct lot_facts {
+    bool known;
+    bool is_short[QUANTITY_MAX + 1], is_state[8];
+    int64_t short_at[QUANTITY_MAX + 1]; /* Fewer units than this were free. */
+    int64_t state_at[8];                /* It was in this state in one of the stores. */
+    int64_t doubt_at;                   /* Redis was not what PostgreSQL believed. */
+};
+
+/* What Redis holds of a shard. */
+struct account {
+    uint32_t epoch;
+    int64_t boot;
+    struct {
+        int64_t first;
+        uint32_t rows;
+    } journal[ENTRIES_MAX];
+    uint32_t entries;
+};
+
+struct checks {
+    struct shadow *shadows; /* One for each row of orders, at the same index. */
+    uint32_t shadow_count, shadow_room;
+    struct lot_facts facts[PG_LOTS_MAX];
+    uint32_t refusals_seen;
+    int64_t last_decided[SHARDS_MOST];
+    uint32_t orders_judged;
+    uint8_t *mailed; /* By index of the notice: how often it was taken. */
+    uint32_t mailed_room;
+    struct account account;
+};
+
+/* check.c */
+void checks_open(struct world *self);
+void checks_close(struct world *self);
+void checks_lot(struct world *self, const struct pg_lot *lot);
+void check_commit(struct world *self);
+void check_answer(struct world *self, struct request *request, const struct message *in);
+void check_end(struct world *self);
+void check_settled(struct world *self);
+/* A standby has taken over: what it has not heard of is not promised any more. */
+void check_failover(struct world *self);
+/* NULL: no order, or a row of it that has not been looked at yet. */
+struct shadow *check_shadow(struct world *self, int64_t order_id);
+struct lot_facts *check_facts(struct world *self, int64_t lot_id);
+/* How old what somebody believes may be, beyond the second that is promised. */
+int64_t check_grace(const struct world *self);
+
+/* check_stock.c: G2, after every step of a store. */
+void check_stores(struct world *self);
+bool check_intact(struct world *self, uint32_t shard, struct account *account);
+bool check_in_journal(const struct account *account, int64_t rid);
+int64_t check_held(struct world *self, int64_t lot_id, int64_t user_id);
+
+/* check_back_once.c: G12 and H23, whatever Redis says. */
+void check_redis_said(struct world *self, uint8_t process, const struct message *said);
+
+/* check_decided.c: G5.  NULL when nothing is under way any more, else what is. */
+const char *check_quiet(struct world *self);
+
+/* check_outbox.c: a mail is handed in. */
+void check_mail(struct world *self, int64_t outbox_id, bool taken);
+bool check_outbox_empty(const struct world *self);
+
+#endif

@@ -1,0 +1,54 @@
+/* G12: units come back once.  H23: a rid is handed out once.  Both are seen in what Redis says. */
+#include <inttypes.h>
+
+#include "tests/sim/check.h"
+
+static struct handed *find(struct world *self, int64_t rid) {
+    for (uint32_t i = self->rid_count; i > 0; i--) {
+        if (self->rids[i - 1].rid == rid) return &self->rids[i - 1];
+    }
+    return NULL;
+}
+
+static void touch(struct world *self, int64_t order_id) {
+    struct ticket *ticket = world_ticket(self, order_id);
+    if (ticket != NULL) self->shoppers[ticket->shopper].touched_at = self->now;
+}
+
+static void on_reserved(struct world *self, const struct reserved *got) {
+    const struct handed *before = find(self, got->rid);
+    if (before != NULL) {
+        world_fail(self, "H23", got->order_id,
+                   "rid %" PRId64 " was given to order %" PRId64 " and to %" PRId64, got->rid,
+                   before->order_id, got->order_id);
+    }
+    self->rids = world_grow(self->rids, self->rid_count, &self->rid_room, sizeof *self->rids);
+    self->rids[self->rid_count++] = (struct handed){ .rid = got->rid, .order_id = got->order_id };
+    touch(self, got->order_id);
+}
+
+/* After a loss of Redis, or under another epoch, the same units may have to come back again. */
+static void on_undone(struct world *self, uint8_t process, const struct undone *got) {
+    struct handed *handed = find(self, got->rid);
+    if (handed == NULL || !got->changed) return;
+    const struct pair *pair = &self->pairs[process];
+    const struct servers *servers = &self->servers[self->processes[process].shard];
+    uint32_t losses = (uint32_t)self->redis_losses;
+    if (pair->server != servers->master) return; /* The master of before is nobody's truth. */
+    uint32_t epoch = self->pairs[process].redis.state.epoch;
+    bool again = handed->undone && handed->losses == losses && handed->epoch == epoch;
+    if (again) {
+        world_fail(self, "G12", handed->order_id, "the units of rid %" PRId64 " came back twice",
+                   got->rid);
+    }
+    *handed = (struct handed){ got->rid, handed->order_id, losses, epoch, true };
+    touch(self, handed->order_id);
+}
+
+void check_redis_said(struct world *self, uint8_t process, const struct message *said) {
+    if (said->head.type == MSG_undone) {
+        on_undone(self, process, BODY(said, undone));
+    } else if (said->head.type == MSG_reserved && !BODY(said, reserved)->seen) {
+        on_reserved(self, BODY(said, reserved));
+    }
+}
