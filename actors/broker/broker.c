@@ -35,7 +35,7 @@ void broker_event(struct outbox *out, const char *event, const struct broker_nod
 }
 
 static void on_failed(struct broker *self, const struct message *in, struct outbox *out) {
-    if (in->head.from == PORT_member)
+    if (in->head.from != PORT_pg_shop)
         broker_on_answer(self, in, out);
     else
         broker_on_lease_failed(self, in);

@@ -212,6 +212,10 @@ static void end_query(struct broker_query *query, struct outbox *out) {
 }
 
 void broker_on_answer(struct broker *self, const struct message *in, struct outbox *out) {
+    if (in->head.from == ACTOR_inventory) { /* Has recovered, and tells who sent it the question. */
+        outbox_forward(out, (enum address)in->head.origin, in);
+        return;
+    }
     uint64_t index = in->head.request & UINT32_MAX;
     if (index >= BROKER_QUERIES_MAX || in->head.from != PORT_member) return;
     struct broker_query *query = &self->queries[index];

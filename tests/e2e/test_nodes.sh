@@ -51,7 +51,7 @@ aftermath 3000
 BASE=$first
 
 section "kill -9 of the node with inventory and order"
-burst core
+burst core 0.5 --rush-ms 6000
 node_kill core
 lock_release
 node_start core
@@ -67,7 +67,7 @@ node_start core2
 spare() { ctl node list | jq -e 'select(.name == "core2") | .spare == "shards 0"' >/dev/null; }
 check_true "it is reported as spare" until_true 10 spare
 check_true "it sleeps" grep -q 'event=spare node_name=core2' "$DIR/broker.log"
-burst takeover
+burst takeover 0.5 --rush-ms 6000
 node_kill core
 lock_release
 owner() { [ "$(ctl shard list | jq -r .node)" = "$1" ]; }
@@ -86,6 +86,13 @@ check "and back" core2 "$(ctl shard move 0 core2 | jq -r .node)"
 aftermath 5000
 check "not to a node that cannot" 4 "$(ctl shard move 0 edge >/dev/null 2>&1; echo $?)"
 check "not to one that is not there" 3 "$(ctl shard move 0 nowhere >/dev/null 2>&1; echo $?)"
+
+section "operators reach every node"
+check_true "a shard recovers" ctl shard recover 0
+check "an actor is restarted where it is" 1 "$(ctl actor restart edge2 bridge >/dev/null && sleep 0.5 &&
+    ctl actor list | jq -r 'select(.node == "edge2" and .actor == "bridge") | .restarts')"
+check_true "figures of another process" grep -q doorbuster_link_sent_total <<<"$(ctl node status edge)"
+check "nobody restarts what is not there" 3 "$(ctl actor restart edge2 order >/dev/null 2>&1; echo $?)"
 
 section "all of it"
 check "the ledger sums to zero" "" "$(sql "SELECT currency FROM ledger GROUP BY currency HAVING sum(amount) <> 0")"

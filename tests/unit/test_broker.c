@@ -223,6 +223,9 @@ static void operator_moves_a_shard(void **state) {
     const struct message *recover = probe_message(&probe, ACTOR_inventory, MSG_recover, 0);
     assert_int_equal(recover->head.shard, 1);
     assert_int_equal(recover->head.origin, PORT_door);
+    struct done done = { .what = MSG_recover };
+    probe_answer(&probe, recover, &done, MSG_done); /* It answers the one who sent it: us. */
+    assert_int_equal(probe_message(&probe, PORT_door, MSG_done, 0)->head.request, 77);
 }
 
 static void members_answer_or_not(void **state) {
