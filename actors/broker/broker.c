@@ -41,6 +41,12 @@ static void on_failed(struct broker *self, const struct message *in, struct outb
         broker_on_lease_failed(self, in);
 }
 
+/* Whoever sent it has written it to the log as well, so nobody waits for the answer. */
+static void keep_letter(const struct message *in, struct outbox *out) {
+    *ASK(out, PORT_pg_shop, dead_letter_add, NOBODY, 0, in->head.trace) =
+        *BODY(in, dead_letter_add);
+}
+
 static void on_message(struct broker *self, const struct message *in, int64_t now,
                        struct outbox *out) {
     switch (in->head.type) {
@@ -54,9 +60,12 @@ static void on_message(struct broker *self, const struct message *in, int64_t no
     case MSG_shard_rebuild: broker_on_shard_rebuild(self, in, out); break;
     case MSG_actor_list:
     case MSG_actor_restart:
-    case MSG_node_status: broker_on_question(self, in, now, out); break;
+    case MSG_node_status:
+    case MSG_node_trace: broker_on_question(self, in, now, out); break;
+    case MSG_dead_letter_add: keep_letter(in, out); break;
     case MSG_actor_row:
     case MSG_status_row:
+    case MSG_trace_row:
     case MSG_done:
     case MSG_rows_end: broker_on_answer(self, in, out); break;
     case MSG_failed: on_failed(self, in, out); break;

@@ -219,6 +219,7 @@ void session_on_done(struct session *self, const struct message *in, int64_t now
 void session_on_failed(struct session *self, const struct message *in, int64_t now,
                        struct outbox *out) {
     const struct failed *failed = BODY(in, failed);
+    if (failed->what == MSG_user_end) session_on_user_failed(self, in);
     if (in->head.origin != ACTOR_session) { /* A ticket's facts, or the bridge's rows. */
         if (in->head.origin != NOBODY) {
             struct failed *answer = ANSWER(out, in, failed);

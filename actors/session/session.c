@@ -66,6 +66,10 @@ static void on_session_revoked(struct session *self, const struct message *in, i
 
 static void on_rows_end(struct session *self, const struct message *in, struct outbox *out) {
     const struct rows_end *end = BODY(in, rows_end);
+    if (end->what == MSG_user_end) {
+        session_on_user_ended(self, in, out);
+        return;
+    }
     if (end->what != MSG_revoked_load) {
         if (follow_end(&self->catalogue, in)) session_after_snapshot(self);
         return;
@@ -95,7 +99,7 @@ static void handle_one(struct session *self, const struct message *in, int64_t n
     case MSG_lot_view: session_on_lot_view(self, in); return;
     case MSG_user_ban:
     case MSG_user_unban:
-    case MSG_user_kick: session_on_user_command(in, now, out); return;
+    case MSG_user_kick: session_on_user_command(self, in, now, out); return;
     case MSG_user_view: session_on_user_view(in, out); return;
     case MSG_revoked_load: on_revoked_load(self, in, now, out); return;
     case MSG_session_revoked: on_session_revoked(self, in, now, out); return;

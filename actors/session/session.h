@@ -17,6 +17,8 @@ enum {
     SESSION_SALES_MAX = 256,
     PASSWORD_MAX = 128,
     LOGIN_MAX = 120,
+    USER_COMMANDS_MAX = 64,
+    USER_WORD_MAX = 120, /* A login or a number, as operators write it. */
     REFRESH_BYTES = 32,
     REFRESH_TEXT = 43, /* base64url of 32 bytes */
 };
@@ -44,6 +46,14 @@ struct login {
     char name[LOGIN_MAX + 1];
     char secret[PASSWORD_MAX + 1]; /* Password, or the new refresh token. */
     uint32_t secret_size;
+};
+
+/* An operator's command about an account, until its end has been answered. */
+struct user_command {
+    struct head head;
+    int64_t until; /* Then the answer is taken for lost; 0 = free. */
+    uint32_t word_size;
+    char word[USER_WORD_MAX];
 };
 
 struct session_lot {
@@ -75,6 +85,7 @@ struct session {
     struct follow catalogue;
     uint32_t lot_count, sale_count;
     struct login logins[LOGINS_MAX];
+    struct user_command commands[USER_COMMANDS_MAX];
     struct session_lot lots[SESSION_LOTS_MAX];
     struct session_sale sales[SESSION_SALES_MAX];
 };
@@ -104,7 +115,11 @@ void session_on_failed(struct session *self, const struct message *in, int64_t n
                        struct outbox *out);
 
 /* Operators' commands about an account. */
-void session_on_user_command(const struct message *in, int64_t now, struct outbox *out);
+void session_on_user_command(struct session *self, const struct message *in, int64_t now,
+                             struct outbox *out);
+/* All rows of user_end have come; or it was refused. */
+void session_on_user_ended(struct session *self, const struct message *in, struct outbox *out);
+void session_on_user_failed(struct session *self, const struct message *in);
 void session_on_user_view(const struct message *in, struct outbox *out);
 
 void session_on_ticket_create(struct session *self, const struct message *in, int64_t now,

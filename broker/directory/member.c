@@ -207,7 +207,8 @@ static void handle(struct port *self, const struct message *in, uint32_t count, 
         case MSG_node_event: log_event(self, BODY(&in[i], node_event)); break;
         case MSG_actor_list:
         case MSG_actor_restart:
-        case MSG_node_status: member_answer(&in[i], self->self->name, out); break;
+        case MSG_node_status:
+        case MSG_node_trace: member_answer(&in[i], self->self->name, out); break;
         default:
             if (self->dealer == NULL) on_directory(self, &in[i], out);
         }

@@ -5,6 +5,7 @@
 #include "broker/control.h"
 #include "broker/directory/member.h"
 #include "broker/metrics.h"
+#include "broker/trace.h"
 
 enum { ACTORS_MAX = 512, FIGURES_SIZE = 1 << 18 };
 
@@ -42,16 +43,18 @@ static void restart_actor(const struct message *in, struct outbox *out) {
     outbox_reply_failed(out, in, PROBLEM_not_found);
 }
 
-/* The figures of /metrics as rows; histograms only as sum and count. */
+/* The figures of /metrics as rows. */
 static void list_figures(const struct message *in, struct outbox *out) {
     static _Thread_local char text[FIGURES_SIZE];
+    const struct node_status *wanted = BODY(in, node_status);
     uint32_t rows = 0;
     metrics_write(text, sizeof text);
     for (char *line = text, *next; line != NULL && *line != 0; line = next) {
         next = strchr(line, '\n');
         if (next != NULL) *next++ = 0;
         char *space = strrchr(line, ' ');
-        if (line[0] == '#' || space == NULL || strstr(line, "_bucket{") != NULL) continue;
+        if (line[0] == '#' || space == NULL) continue;
+        if (wanted->buckets == 0 && strstr(line, "_bucket{") != NULL) continue;
         if (space - line > 120 || outbox_room(out) < 8) continue;
         struct status_row *row = REPLY(out, in, status_row);
         row->name = (struct text){ line, (uint32_t)(space - line) };
@@ -61,11 +64,42 @@ static void list_figures(const struct message *in, struct outbox *out) {
     end(in, rows, out);
 }
 
+/* ---- What the rings know of an order's messages ---- */
+
+struct telling {
+    const struct message *in;
+    struct outbox *out;
+    uint32_t rows;
+};
+
+static void tell(void *context, const struct trace_entry *entry) {
+    struct telling *self = context;
+    const struct message_type *type = message_type((enum message_id)entry->type);
+    if (outbox_room(self->out) < 8) return;
+    struct trace_row *row = REPLY(self->out, self->in, trace_row);
+    row->at = entry->at;
+    row->source = text_of("message");
+    row->what =
+        outbox_printf(self->out, "%s > %s  %s", address_name((enum address)entry->from),
+                      address_name((enum address)entry->to), type != NULL ? type->name : "?");
+    row->detail = outbox_printf(self->out, "shard=%u", entry->shard);
+    row->node = entry->node;
+    self->rows++;
+}
+
+static void list_messages(const struct message *in, struct outbox *out) {
+    struct telling telling = { .in = in, .out = out };
+    trace_find((uint64_t)BODY(in, node_trace)->order_id, tell, &telling);
+    end(in, telling.rows, out);
+}
+
 void member_answer(const struct message *in, const char *name, struct outbox *out) {
     if (in->head.type == MSG_actor_list)
         list_actors(in, name, out);
     else if (in->head.type == MSG_actor_restart)
         restart_actor(in, out);
+    else if (in->head.type == MSG_node_trace)
+        list_messages(in, out);
     else
         list_figures(in, out);
 }

@@ -78,10 +78,6 @@ void door_sweep(struct port *self, int64_t now, struct outbox *out);
 void door_letter(struct port *self, const struct door_request *request, const struct message *in,
                  struct outbox *out);
 
-/* The messages of this process that carried an order's number as their trace id, as trace_row rows.
- */
-void door_messages(struct port *self, const struct door_client *client, int64_t order_id);
-
 /* The figures of /metrics as rows; histograms as sum and count, and with their buckets if wanted.
  */
 void door_status(struct port *self, const struct door_client *client, bool buckets);

@@ -178,10 +178,6 @@ static void on_answer(struct port *self, struct door_request *request, const str
         door_letter(self, request, in, out);
         in = &self->letter.items[self->letter.count - 1];
     }
-    if (in->head.type == MSG_rows_end && request->command->message == MSG_order_trace) {
-        const struct order_trace *wanted = BODY(&request->kept.items[0], order_trace);
-        door_messages(self, &request->client, wanted->order_id);
-    }
     if (!last || request->audit_id == 0) {
         door_send(self, &request->client, in);
         if (last) release(request);

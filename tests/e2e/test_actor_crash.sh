@@ -43,6 +43,9 @@ check "it crashed: of its state, with the batch of the poison, with the poison a
     "$(metric 'actor_crashes_total{address="order"}')"
 check "one message is a dead letter" 1 "$(metric dead_letters_total)"
 check_true "which the log names with its reason" log_has 'msg="dead letter" seat=order type=place reason=.*poison'
+letters() { ctl dead list | jq -s "map(select(.what == \"message\" or .message == \"place\")) | length"; }
+one_letter() { [ "$(letters)" = 1 ]; }
+check_true "operators see it among the dead letters" until_true 5 one_letter
 check "nobody else crashed" 0 "$(metric 'actor_crashes_total{address="inventory"}')"
 check_true "the process is the same" kill -0 "$before"
 check_true "it recovered: the epoch is raised" test \

@@ -176,7 +176,7 @@ offered() { # WORD…: what bash offers for the last one
     # shellcheck source=/dev/null
     (. <("$BUILD/doorctl" completion bash) && COMP_WORDS=(doorctl "$@") COMP_CWORD=$# && _doorctl && echo "${COMPREPLY[*]}")
 }
-check "completion: nouns" "sku stock sale status" "$(offered s)"
+check "completion: nouns" "sku stock sale status shard" "$(offered s)"
 check "verbs" "show schedule settle" "$(offered sale s | tr ' ' '\n' | grep -E '^(show|schedule|settle)$' | sort | paste -sd' ' | sed 's/schedule settle show/show schedule settle/')"
 check "options" "--pay-window" "$(offered sale create --p)"
 check "with options before" "--limit" "$(offered --socket "$DOOR" audit --l)"

@@ -195,6 +195,20 @@ static void ask(enum message_id id, const void *body) {
     probe.head = (struct head){ 0 };
 }
 
+/* A message that an actor could not handle is kept, and the answers concern nobody. */
+static void keeps_dead_letters(void **state) {
+    (void)state;
+    struct dead_letter_add letter = { .to = ACTOR_order,
+                                      .type = MSG_place,
+                                      .reason = text_of("why") };
+    probe_give(&probe, ACTOR_order, &letter, MSG_dead_letter_add);
+    const struct message *kept = probe_message(&probe, PORT_pg_shop, MSG_dead_letter_add, 0);
+    assert_true(text_is(BODY(kept, dead_letter_add)->reason, "why"));
+    uint32_t leases = probe_count(&probe, PORT_pg_shop, MSG_worker_lease);
+    probe_refuse(&probe, kept, PROBLEM_unavailable);
+    assert_int_equal(probe_count(&probe, PORT_pg_shop, MSG_worker_lease), leases);
+}
+
 static void operator_moves_a_shard(void **state) {
     (void)state;
     hello("a", 50, 5, core_hosts, 7);
@@ -292,6 +306,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(load_is_spread, setup, teardown),
         cmocka_unit_test_setup_teardown(later_run_of_a_name_replaces_the_earlier, setup, teardown),
         cmocka_unit_test_setup_teardown(old_maps_and_unknown_nodes_are_answered, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_dead_letters, setup, teardown),
         cmocka_unit_test_setup_teardown(operator_moves_a_shard, setup, teardown),
         cmocka_unit_test_setup_teardown(members_answer_or_not, setup, teardown),
         cmocka_unit_test(hosts_as_text),

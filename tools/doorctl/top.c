@@ -1,5 +1,5 @@
 /* top: the shop, live.  Everything it shows comes from commands that anybody may give by hand:
- * status, sale list, sale show, reconcile. */
+ * node list, node status, sale list, sale show, reconcile. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,7 +11,14 @@
 #include "schema/timefmt.h"
 #include "tools/doorctl/doorctl.h"
 
-enum { FIGURES_MAX = 4096, NAME_SIZE = 121, SALES_MAX = 8, LOTS_MAX = 64, TITLE_SIZE = 41 };
+enum {
+    FIGURES_MAX = 4096,
+    NAME_SIZE = 121,
+    SALES_MAX = 8,
+    LOTS_MAX = 64,
+    TITLE_SIZE = 41,
+    NODES_MAX = 128
+};
 
 struct figure {
     char name[NAME_SIZE];
@@ -28,6 +35,12 @@ struct lot_line {
     int64_t lot_id, sale_id, allocated, available, sold;
     uint32_t shard;
     char title[TITLE_SIZE];
+};
+
+/* The processes whose figures are added up. */
+struct node_names {
+    uint32_t count;
+    char names[NODES_MAX][65];
 };
 
 struct view {
@@ -153,8 +166,25 @@ static void on_account(void *context, const struct message *message) {
     }
 }
 
+static void on_node(void *context, const struct message *message) {
+    struct node_names *nodes = context;
+    if (message->head.type != MSG_node_row || nodes->count == NODES_MAX) return;
+    copy_text(nodes->names[nodes->count++], sizeof nodes->names[0], BODY(message, node_row)->name);
+}
+
+static int look_at_nodes(struct view *self, struct link *link) {
+    struct node_list list = { 0 };
+    struct node_names nodes = { 0 };
+    int code = link_ask(link, MSG_node_list, &list, ROWS, on_node, &nodes);
+    for (uint32_t i = 0; i < nodes.count && code == EXIT_done; i++) {
+        struct node_status status = { .node = text_of(nodes.names[i]), .buckets = 1 };
+        code = link_ask(link, MSG_node_status, &status, ROWS, on_status, self);
+        if (code == EXIT_absent) code = EXIT_done; /* Gone meanwhile. */
+    }
+    return code;
+}
+
 static int look(struct view *self, struct link *link) {
-    struct status_get status = { .buckets = 1 };
     struct sale_rows sales = { 0 };
     struct reconcile reconcile = { 0 };
     self->before = self->at;
@@ -165,7 +195,7 @@ static int look(struct view *self, struct link *link) {
         self->figures[i].before = self->figures[i].value;
         self->figures[i].value = 0;
     }
-    int code = link_ask(link, MSG_status_get, &status, ROWS, on_status, self);
+    int code = look_at_nodes(self, link);
     if (code == EXIT_done) code = link_ask(link, MSG_sale_rows, &sales, ROWS, on_sale, self);
     for (uint32_t i = 0; i < self->sale_count && code == EXIT_done; i++) {
         struct sale_show show = { .sale_id = self->sales[i].sale_id };

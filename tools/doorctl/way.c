@@ -48,6 +48,8 @@ int way(const struct options *options, const struct door_command *door, const vo
     if (!link_to_door(&link, options)) return EXIT_failed;
     batch_init(&rows);
     int code = link_ask(&link, door->message, body, door->answers, keep, &rows);
+    struct node_trace messages = { .order_id = ((const struct order_trace *)body)->order_id };
+    if (code == EXIT_done) code = link_ask(&link, MSG_node_trace, &messages, ROWS, keep, &rows);
     link_end(&link);
     const struct message **order = malloc((rows.count + 1) * sizeof *order);
     if (order == NULL) abort();

@@ -16,7 +16,7 @@ static const struct {
     const char *commands; /* Each with a comma before and behind. */
 } granted[] = {
     { role_viewer, ",product list,sku list,stock show,sale show,sale list,trace,dead list,status,"
-                   "reconcile,node list,node status,shard list,actor list," },
+                   "reconcile,node list,node status,node trace,shard list,actor list," },
     { role_operator, ",product add,sku add,stock receive,sale create,sale add-lot,sale schedule,"
                      "sale open,sale pause,sale resume,sale close,sale settle,sale archive,"
                      "order show,order cancel,user show,user ban,user unban,user kick,dead show,"
