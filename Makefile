@@ -200,7 +200,7 @@ $(call ok,$(SCRIPT_NAMES)): $(B)/ok/%.ok: tests/% $(addprefix tools/,attempt sum
 $(call ok,$(SIM_NAMES)): $(B)/ok/sim/seed-%.ok: $(B)/doorsim tools/attempt
 	$(ATTEMPT) sim/seed-$* $(B)/doorsim sim --seed $* || { echo "      make sim SEED=$*"; false; }
 	$(DONE)
-$(call ok,$(MUTANT_NAMES)): $(B)/ok/%.ok: tests/% $(B)/doorsim tools/attempt tools/embed
+$(call ok,$(MUTANT_NAMES)): $(B)/ok/%.ok: tests/% $(B)/doorsim $(wildcard tests/sim/*.txt) tools/attempt tools/embed
 	@CC='$(CC)' FLAGS='$(CFLAGS) $(BASE_CPPFLAGS) -std=c11 -pthread $(VARIANT_FLAGS)' \
 	    LIBS='$(PKG_LIBS) -lm' BUILD=$(B) tools/attempt $(B) $* $<
 	$(DONE)

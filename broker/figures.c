@@ -2,12 +2,16 @@
 
 #include <stdio.h>
 
+#include "broker/log.h"
 #include "broker/metrics.h"
 
 enum { WRITERS_MAX = 128 };
 
 static struct { struct metric_gauge *undecided, *lag, *journal_rows; } writers[WRITERS_MAX];
-static struct { struct metric_gauge *lots, *lots_off, *difference, *at; } account;
+static struct {
+    struct metric_gauge *lots, *lots_off, *difference, *at;
+    struct metric_counter *recoveries;
+} account;
 
 static void open_writer(uint32_t shard) {
     char number[12];
@@ -34,6 +38,10 @@ static void open_account(void) {
     account.at =
         metrics_gauge("identity_checked_timestamp_seconds",
                       "When the account was last compared; 0 = not yet.", METRIC_NO_LABELS);
+    account.recoveries =
+        metrics_counter("identity_recoveries_total",
+                        "Recoveries of a shard asked for because units there were held for nobody.",
+                        METRIC_NO_LABELS);
 }
 
 void figures_open(enum address address, uint32_t shard) {
@@ -54,6 +62,10 @@ static void take_account(const struct account_figures *it) {
     metric_set(account.lots_off, it->lots_off);
     metric_set(account.difference, it->difference);
     metric_set(account.at, it->at);
+    metric_add(account.recoveries, it->recoveries);
+    if (it->recoveries > 0)
+        log_warn("catalogue", "units were held for nobody, twice in a row: recovery asked for",
+                 LOG_U64("shards", it->recoveries));
 }
 
 bool figures_take(const struct message *message) {

@@ -74,6 +74,7 @@ struct catalogue_lot {
     int64_t available; /* The same. */
     int64_t sent_at;   /* lot_warm or lot_set; 0 = to be sent at once. */
     bool counted;      /* In the present try to settle. */
+    bool suspect;      /* The last reconciliation by itself found it stuck. */
     int64_t undecided;
 };
 
@@ -107,7 +108,9 @@ struct run_lot {
     int64_t available, held, undecided;
     enum lot_state state;
     uint32_t shard;
-    bool off; /* To be counted, or counted again. */
+    bool off;   /* To be counted, or counted again. */
+    bool stuck; /* So far: units that neither buyers nor the account know of. */
+    int64_t before_held, before_sold; /* At the look before; see stays(). */
     bool counted;
     bool away; /* Its shard cannot count it now. */
 };
@@ -133,6 +136,7 @@ struct catalogue {
     struct id_source ids;
     bool sales_known, lots_known, dirty;
     int64_t reconcile_every, reconciled_at; /* By itself, for the figures that the host shows. */
+    uint32_t recoveries;                    /* Asked for by it since figures were told last. */
     int64_t asked_at, swept_at, looked_at;
     int64_t again_at; /* All is read again then; 0 = no need. */
     uint32_t sale_count, lot_count;

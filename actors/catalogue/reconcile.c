@@ -173,13 +173,28 @@ static void count_lots(struct run *run, struct outbox *out) {
     }
 }
 
+/* Is the hot counter wrong, with nothing under way that would mend it?  Units on their way back are
+ * undos, too: those that nobody gives back any more (a writer that died with them after another had
+ * taken its shard over) are told from them by staying what they are while nothing else moves.
+ * What PostgreSQL alone is wrong about, a recovery would only copy. */
+static bool stays(const struct run *run, const struct run_lot *lot) {
+    bool wrong = difference_of(lot) != 0 || undos_of(lot) != 0;
+    bool still = lot->held == lot->before_held && lot->sold == lot->before_sold;
+    return wrong && lot->undecided == 0 && lot->orders == lot->sold &&
+           (run->recounts == 0 || still);
+}
+
 /* All have been counted: those that are exact stay so, the others are looked at again. */
 static void judge(struct run *run, int64_t now) {
     bool again = false;
     for (uint32_t i = 0; i < run->count; i++) {
         struct run_lot *lot = &run->lots[i];
-        if (!lot->away) lot->off = off_of(lot)[0] != 0;
-        again = again || (lot->off && !lot->away);
+        if (lot->away || !lot->off) continue;
+        lot->stuck = run->own && (run->recounts == 0 || lot->stuck) && stays(run, lot);
+        lot->off = off_of(lot)[0] != 0 || lot->stuck;
+        lot->before_held = lot->held;
+        lot->before_sold = lot->sold;
+        again = again || lot->off;
     }
     run->next = 0;
     if (again && run->recounts < CATALOGUE_RECOUNTS) {
@@ -191,8 +206,44 @@ static void judge(struct run *run, int64_t now) {
     }
 }
 
+static void recover_shard(struct catalogue *self, const struct catalogue_lot *lot,
+                          struct outbox *out) {
+    outbox_about(out, lot->shard);
+    struct recover *recover = SEND(out, ACTOR_inventory, recover, NULL);
+    recover->reason = outbox_printf(out, "units of lot %lld are held for nobody, twice in a row",
+                                    (long long)lot->lot_id);
+    recover->epoch = lot->hot_epoch; /* Not when it has been recovered since. */
+    self->recoveries++;
+}
+
+/* By a commit that came after it had been given up: all rows are read again.  The lots' rows may
+ * have been read since then and the sale's not, so both are looked at. */
+static bool moved_unseen(struct catalogue *self, const struct catalogue_lot *lot,
+                         const struct run_lot *row) {
+    const struct catalogue_sale *sale = catalogue_sale(self, lot->sale_id);
+    enum lot_state wanted = sale != NULL ? catalogue_wanted(sale) : lot_state_none;
+    return row->state != lot->state || (wanted != lot_state_none && row->state != wanted);
+}
+
+/* Found twice in a row, a whole pause apart: its shard installs PostgreSQL's truth again, after all
+ * that can be decided is.  Once for each shard, however many lots there ask for it. */
+static void mend(struct catalogue *self, const struct run *run, int64_t now, struct outbox *out) {
+    bool asked[SHARDS_MAX] = { false };
+    for (uint32_t i = 0; i < run->count; i++) {
+        const struct run_lot *row = &run->lots[i];
+        struct catalogue_lot *lot = catalogue_lot(self, row->lot_id);
+        if (lot == NULL || row->away || lot->shard >= SHARDS_MAX) continue;
+        if (moved_unseen(self, lot, row) && self->again_at == 0) self->again_at = now;
+        bool again = lot->suspect && row->stuck && lot->hot_epoch != 0;
+        lot->suspect = row->stuck && !again;
+        if (!again || asked[lot->shard]) continue;
+        asked[lot->shard] = true;
+        recover_shard(self, lot, out);
+    }
+}
+
 /* Old figures say by their time that there are no new ones: half an account is none. */
-static void tell_figures(struct run *run, int64_t now, struct outbox *out) {
+static void tell_figures(struct catalogue *self, struct run *run, int64_t now, struct outbox *out) {
     run->stage = RUN_free;
     for (uint32_t i = 0; i < run->count; i++) {
         if (run->lots[i].away) return;
@@ -200,6 +251,8 @@ static void tell_figures(struct run *run, int64_t now, struct outbox *out) {
     struct account_figures *figures = SEND(out, NOBODY, account_figures, NULL);
     figures->lots = run->count;
     figures->at = now;
+    figures->recoveries = self->recoveries;
+    self->recoveries = 0;
     for (uint32_t i = 0; i < run->count; i++) {
         const struct run_lot *lot = &run->lots[i];
         int64_t available = difference_of(lot), orders = lot->orders - lot->sold;
@@ -244,9 +297,11 @@ static void end_answer(struct run *run, const struct message *cause, struct outb
     end->count = run->count;
 }
 
-static void answer(struct run *run, int64_t now, struct outbox *out) {
+static void answer(struct catalogue *self, struct run *run, int64_t now, struct outbox *out) {
     if (run->own) {
-        tell_figures(run, now, out);
+        if (outbox_room(out) <= SHARDS_MAX) return; /* At the next step. */
+        mend(self, run, now, out);
+        tell_figures(self, run, now, out);
         return;
     }
     const struct message cause = { .head = run->head };
@@ -269,7 +324,6 @@ static void answer(struct run *run, int64_t now, struct outbox *out) {
 }
 
 void catalogue_run_step(struct catalogue *self, struct run *run, int64_t now, struct outbox *out) {
-    (void)self;
     if (outbox_room(out) == 0) return;
     switch (run->stage) {
     case RUN_free: return;
@@ -280,11 +334,11 @@ void catalogue_run_step(struct catalogue *self, struct run *run, int64_t now, st
         count_lots(run, out);
         if (run->until <= now) give_up(run, EVERY_SHARD); /* The answers are lost. */
         if (run->next == run->count && run->waiting == 0) judge(run, now);
-        if (run->stage == RUN_answer) answer(run, now, out);
+        if (run->stage == RUN_answer) answer(self, run, now, out);
         return;
     case RUN_pause:
         if (run->until <= now) ask_accounts(run, now, out);
         return;
-    case RUN_answer: answer(run, now, out); return;
+    case RUN_answer: answer(self, run, now, out); return;
     }
 }

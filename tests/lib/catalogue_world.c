@@ -32,6 +32,7 @@ struct lot_view lot_row(int n) {
                               .title = text_of("Kettle red"),
                               .price = { 1999, "CNY" },
                               .allocated = 100,
+                              .state = lot_state_open,
                               .sold = world.sold,
                               .per_buyer_limit = 2,
                               .sale_id = SALE,
@@ -89,6 +90,7 @@ static void store(const struct message *asked) {
                                            .shard = world.shard[n] };
             if (world.state == sale_state_scheduled) account.state = lot_state_waiting;
             if (world.state == sale_state_settled) account.state = lot_state_settled;
+            if (world.lot_moved != lot_state_none) account.state = world.lot_moved;
             probe_answer(&probe, asked, &account, MSG_lot_account);
         }
         end_rows(asked, LOTS);
@@ -100,6 +102,7 @@ static void store(const struct message *asked) {
 }
 
 static void hot_counter(const struct message *asked) {
+    if (asked->head.type == MSG_recover) return; /* The test looks at it. */
     if (asked->head.type == MSG_lot_count) {
         struct lot_counted counted = { .lot_id = BODY(asked, lot_count)->lot_id,
                                        .available = world.available,
@@ -108,7 +111,7 @@ static void hot_counter(const struct message *asked) {
         probe_answer(&probe, asked, &counted, MSG_lot_counted);
         return;
     }
-    struct lot_level level = { .available = world.available };
+    struct lot_level level = { .available = world.available, .epoch = world.epoch };
     if (asked->head.type == MSG_lot_warm) {
         level.lot_id = BODY(asked, lot_warm)->lot_id;
         if (world.hot[level.lot_id - LOT_A] == lot_state_none) {

@@ -17,6 +17,8 @@ extern struct world {
     enum sale_state state;
     int64_t version, opens_at, closes_at;
     enum lot_state hot[LOTS];
+    enum lot_state lot_moved; /* What the account says the lots are in; none: as they are. */
+    uint32_t epoch;           /* Of the hot counter. */
     int64_t undecided, held, available, sold, orders, unpaid;
     uint32_t shard[LOTS];
     uint32_t away; /* Bit by shard. */

@@ -90,8 +90,22 @@ void check_settled(struct world *self) {
     }
 }
 
+/* Answers of before the failover may still be on their way: what was true then stays known. */
+static void remember_states(struct world *self, const struct shadow *before, uint32_t count) {
+    for (uint32_t i = 0; i < self->checks->shadow_count && i < count; i++) {
+        struct shadow *shadow = &self->checks->shadows[i];
+        if (shadow->order_id != before[i].order_id) continue;
+        memcpy(shadow->left, before[i].left, sizeof shadow->left);
+        if (shadow->state != before[i].state) shadow->left[before[i].state] = self->now;
+    }
+}
+
 void check_failover(struct world *self) {
     struct checks *checks = self->checks;
+    struct shadow *before = calloc(checks->shadow_count + 1, sizeof *before);
+    uint32_t count = checks->shadow_count;
+    if (before == NULL) abort();
+    if (count > 0) memcpy(before, checks->shadows, count * sizeof *before);
     for (uint32_t i = 0; i < self->ticket_count; i++) {
         struct ticket *ticket = &self->tickets[i];
         const struct pg_order *order = model_pg_order(self->pg, ticket->order_id);
@@ -105,4 +119,6 @@ void check_failover(struct world *self) {
     checks->orders_judged = self->pg->order_count;
     memset(checks->last_decided, 0, sizeof checks->last_decided);
     check_commit(self);
+    remember_states(self, before, count);
+    free(before);
 }

@@ -45,6 +45,13 @@ static void on_undone(struct world *self, uint8_t process, const struct undone *
     touch(self, handed->order_id);
 }
 
+void check_figures(struct world *self, const struct account_figures *figures) {
+    bool two = swarm_has(&self->swarm, FAULT_writer) || swarm_has(&self->swarm, FAULT_move);
+    /* A standby that lags has forgotten orders; what became of their units is not promised. */
+    if (figures->recoveries == 0 || two || swarm_has(&self->swarm, FAULT_pg_failover)) return;
+    world_fail(self, "G12", 0, "units were held for nobody although no shard had two writers");
+}
+
 void check_redis_said(struct world *self, uint8_t process, const struct message *said) {
     if (said->head.type == MSG_undone) {
         on_undone(self, process, BODY(said, undone));

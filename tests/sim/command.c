@@ -128,7 +128,6 @@ static void usage(FILE *to) {
             "  --fault-ms N     the faults stop after so many simulated milliseconds\n"
             "  --no-faults      nothing goes wrong\n"
             "  --without A,B    none of these faults      --only A,B   no others (--faults: list)\n"
-            "  --store=real     the PostgreSQL of PGHOST … instead of the model\n"
             "  --summary        one line for a run that fails\n"
             "  --first          stop at the first that does\n");
 }
@@ -198,7 +197,7 @@ static bool *flag_of(struct options *options, const char *name) {
     } flags[] = {
         { "--trace", &options->trace },      { "--summary", &options->summary },
         { "--first", &options->first_only }, { "--minimize", &options->minimize },
-        { "--hash", &options->hash },        { "--store=real", &options->run.real },
+        { "--hash", &options->hash },
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strcmp(name, flags[i].name) == 0) return flags[i].flag;

@@ -197,8 +197,4 @@ void faults_heal(struct world *self) {
     }
     faults_redis_heal(self);
     operators_heal(self);
-    /* A second writer that vanishes takes undos of the common epoch with it: units stay held for
-     * nobody until the next recovery, which whoever finds a second instance asks for. */
-    if (swarm_has(&self->swarm, FAULT_writer) || swarm_has(&self->swarm, FAULT_move))
-        operators_recover(self);
 }

@@ -17,7 +17,6 @@ enum event {
     EVENT_restart, /* An actor is there again. */
     EVENT_commit,  /* A transaction whose client has given up; number: which. */
     EVENT_door,    /* Operators look at what is still to be done. */
-    EVENT_store,   /* The real PostgreSQL goes on with a seat's transaction. */
 };
 
 enum { PARCEL_CLASSES = 12, PARCEL_STEP = 64 };

@@ -1,4 +1,5 @@
 /* The way from one seat to another, and what goes wrong on it. */
+#include "tests/sim/check.h"
 #include "tests/sim/world.h"
 
 static uint8_t shop_seat(const struct world *self, enum address to) {
@@ -90,6 +91,7 @@ static void post(struct world *self, uint8_t from, uint8_t to, const struct mess
 
 void world_send(struct world *self, uint8_t from, const struct message *message) {
     const struct head *head = &message->head;
+    if (head->type == MSG_account_figures) check_figures(self, BODY(message, account_figures));
     if (head->to == NOBODY || head->to >= ADDRESS_COUNT) return;
     if (head->to == ACTOR_bridge && (head->node == NODE_EVERY || head->origin == NOBODY)) {
         for (uint8_t p = PROCESS_shop; p <= PROCESS_edge; p++) { /* News for every bridge. */

@@ -2,9 +2,9 @@
  * sale uses, statement for statement, with the same refusals.  Every transaction is atomic and its
  * answers leave after the commit.
  *
- * tests/contract/test_pg_model.c asks it and the real one the same things; what two sessions do to
- * each other inside a transaction is looked at on the real one (test_pg_interleavings.c): the locks
- * make whole transactions follow each other.  Not modelled: accounts and sessions. */
+ * No test asks it and the real one the same things; that it is no easier than the real one is read,
+ * not shown.  What the real one does, and what some pairs of sessions do to each other inside a
+ * transaction, is in tests/contract/test_pg_*.c.  Not modelled: accounts and sessions. */
 #ifndef TESTS_SIM_MODEL_PG_H
 #define TESTS_SIM_MODEL_PG_H
 

@@ -194,7 +194,7 @@ static void change_price(struct world *self) {
     if (self->standby != NULL) model_pg_copy(self->standby, self->pg);
 }
 
-void operators_recover(struct world *self) {
+static void ask_recovery(struct world *self) {
     struct recover recover = { .reason = text_of("an operator asks") };
     send(self, ACTOR_inventory, MSG_recover, &recover);
 }
@@ -204,7 +204,7 @@ void operators_strike(struct world *self, enum fault fault) {
     struct draw *draw = &self->faults_draw;
     switch (fault) {
     case FAULT_price: change_price(self); return;
-    case FAULT_recover: operators_recover(self); return;
+    case FAULT_recover: ask_recovery(self); return;
     case FAULT_closed: operators->wanted = sale_state_closed; return;
     case FAULT_paused:
         if (operators->wanted != sale_state_open) return;

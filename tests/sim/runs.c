@@ -13,7 +13,6 @@ struct world *run_world(const struct run_options *options, FILE *trace, int64_t 
                                   .units = options->units,
                                   .ends = options->ends,
                                   .allowed = options->allowed,
-                                  .real = options->real,
                                   .crowd = true,
                                   .trace = trace,
                                   .trace_order = order };
@@ -44,7 +43,6 @@ void run_print_command(FILE *to, const struct run_options *options) {
     if (options->shoppers > 0) fprintf(to, " --shoppers %u", options->shoppers);
     if (options->units > 0) fprintf(to, " --units %" PRId64, options->units);
     if (options->ends > 0) fprintf(to, " --fault-ms %" PRId64, options->ends / SIM_MS);
-    if (options->real) fprintf(to, " --store=real");
 }
 
 /* The last lines of what was written. */

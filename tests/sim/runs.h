@@ -11,7 +11,6 @@ struct run_options {
     uint32_t shoppers;   /* 0: drawn */
     int64_t units, ends; /* 0: drawn; ends in ns */
     uint64_t allowed;    /* Faults, bits. */
-    bool real;
 };
 
 /* The caller closes it. */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "tests/sim/check.h"
-#include "tests/sim/store_real.h"
 #include "tests/sim/world.h"
 
 enum { ROOM = 1 << 16 };

@@ -17,7 +17,7 @@ trap 'rm -rf "$work"' EXIT
 
 # ------------------------------------------------------------------------------------ the mutants
 # Holes that need two sessions inside PostgreSQL (H4, H5) or the real Redis and its connection (H12,
-# H17 to H19, H22) have theirs in tests/contract/; docs/proof.md has the whole table.
+# H17 to H19, H22) are not among them; docs/proof.md says what is not caught.
 # Guards that cannot be missed alone, because others stand before them, lack those as well here:
 # `sold + quantity <= allocated` and the dup rule.
 # mutant NAME GUARD FILE SED WHAT: the sed script sees the whole file as one line (-z).  Several files:

@@ -6,7 +6,6 @@
 
 #include "broker/clock.h"
 #include "tests/sim/check.h"
-#include "tests/sim/store_real.h"
 
 /* Undecided for so long after the faults have stopped is undecided for ever. */
 enum { QUIET_LIMIT_S = 480, LATE_LIMIT_S = 120, END_LIMIT_S = 180, LATE_COMMITS_S = 4 };
@@ -37,7 +36,6 @@ static void dispatch(struct world *self, const struct parcel *parcel) {
     case EVENT_again: faults_again(self, parcel->number); return;
     case EVENT_commit: stores_commit_late(self, parcel->number); return;
     case EVENT_door: operators_turn(self); return;
-    case EVENT_store: store_real_turn(self, parcel->seat); return;
     }
 }
 
@@ -192,6 +190,7 @@ static void fill_setup(struct world *self) {
         .hint_life = 500 * SIM_MS,
         .payment_query_every = 1 * SIM_SECOND,
         .pay_window = 5 * SIM_SECOND,
+        .reconcile_every = 10 * SIM_SECOND,
         .mail_attempts_max = 1000,
         .mail_on = true,
     };
@@ -199,7 +198,6 @@ static void fill_setup(struct world *self) {
 
 static void begin(struct world *self, const struct world_options *options) {
     uint32_t drawn = 4 + draw_below(&self->crowd_draw, 28);
-    if (self->real != NULL) store_real_load(self);
     operators_open(self);
     shoppers_open(self, options->shoppers > 0 ? options->shoppers : drawn);
     faults_begin(self);
@@ -227,7 +225,6 @@ struct world *world_open(const struct world_options *options) {
     model_pg_init(self->pg);
     open_shop(self);
     if (options->crowd) draw_lots(self, options->units);
-    if (options->real) store_real_open(self);
     seats_open(self);
     if (options->crowd) begin(self, options);
     return self;
@@ -236,7 +233,6 @@ struct world *world_open(const struct world_options *options) {
 void world_close(struct world *self) {
     if (self == NULL) return;
     seats_close(self);
-    store_real_close(self);
     flights_fini(&self->flights);
     shoppers_close(self);
     operators_close(self);

@@ -169,7 +169,6 @@ struct failure {
 };
 
 struct operators;
-struct store_real;
 struct checks;
 
 struct world {
@@ -195,7 +194,6 @@ struct world {
 
     struct model_pg *pg;
     struct model_pg *standby; /* What it knew when it last heard; NULL without failovers. */
-    struct store_real *real;  /* NULL: the model. */
     struct late *late;        /* Transactions to be committed after their client has given up. */
     uint32_t late_count, pg_failovers;
 
@@ -227,7 +225,6 @@ struct world_options {
     int64_t ends;      /* The faults stop then (ns after the start); 0: drawn */
     uint64_t allowed;  /* Faults there may be: bits by number. */
     bool crowd;        /* false: no shoppers of its own, for stories */
-    bool real;         /* The real PostgreSQL; PGHOST and so on say which. */
     FILE *trace;
     int64_t trace_order;
 };
@@ -311,7 +308,6 @@ void operators_turn(struct world *self);
 void operators_answer(struct world *self, const struct message *in);
 void operators_heal(struct world *self);
 bool operators_content(const struct world *self); /* Nothing is paused that shall go on. */
-void operators_recover(struct world *self);
 /* The stores are reconciled, then everything is closed and settled; done when operators_settled().
  */
 void operators_end(struct world *self);

@@ -103,6 +103,86 @@ static void the_account_is_compared_by_itself(void **state) {
     assert_int_equal(count(NOBODY, MSG_account_figures), 0);
 }
 
+static uint32_t recoveries(void) {
+    return count(ACTOR_inventory, MSG_recover);
+}
+/* The epoch is heard with the levels. */
+static void start_by_itself(void) {
+    struct settings settings = { .reconcile_every = 10 * SECOND };
+    world.epoch = 5;
+    start_in(sale_state_open, lot_state_open);
+    probe_give(&probe, NOBODY, &settings, MSG_settings);
+    pass(SECOND);
+    forget();
+}
+
+/* A writer died with undos after another had taken over: nobody gives these two back any more. */
+static void units_held_for_nobody_are_recovered(void **state) {
+    (void)state;
+    world.sold = world.orders = 10;
+    world.held = 12;
+    world.available = 88;
+    start_by_itself();
+    pass(8 * SECOND);
+    assert_int_equal(recoveries(), 0); /* Once may be chance. */
+    pass(4 * SECOND);
+    assert_int_equal(recoveries(), 1); /* Both lots are of one shard. */
+    const struct recover *recover = PROBE_SENT(&probe, ACTOR_inventory, recover, 0);
+    assert_int_equal(recover->epoch, 5);
+    assert_true(recover->reason.size > 0);
+    assert_int_equal(figures()->recoveries, 1);
+    pass(10 * SECOND); /* No more than that in an interval. */
+    assert_int_equal(recoveries(), 1);
+    world.held = 10;
+    world.available = 90;
+    pass(30 * SECOND);
+    assert_int_equal(recoveries(), 1);
+    assert_int_equal(figures()->recoveries, 0);
+}
+
+static void what_moves_is_not_held_for_nobody(void **state) {
+    (void)state;
+    world.sold = world.orders = 10;
+    world.held = 12;
+    world.available = 88;
+    world.undecided = 2; /* They are in the journal. */
+    start_by_itself();
+    pass(30 * SECOND);
+    assert_int_equal(recoveries(), 0);
+    world.undecided = 0;
+    for (int i = 0; i < 400; i++) { /* Units come and go. */
+        pass(100 * MS);
+        world.held = i % 2 == 0 ? 11 : 13;
+        world.available = 100 - world.held;
+    }
+    assert_int_equal(recoveries(), 0);
+}
+
+/* It would only be copied. */
+static void what_postgresql_is_wrong_about_is_not_recovered(void **state) {
+    (void)state;
+    world.sold = 9;
+    world.orders = 10;
+    world.held = 10;
+    world.available = 90;
+    start_by_itself();
+    pass(40 * SECOND);
+    assert_int_equal(recoveries(), 0);
+    assert_int_equal(figures()->lots_off, LOTS);
+}
+
+/* A commit that came after it had been given up: nobody told of it. */
+static void rows_that_were_moved_behind_its_back_are_read_again(void **state) {
+    (void)state;
+    start_by_itself();
+    world.lot_moved = lot_state_paused;
+    pass(8 * SECOND);
+    assert_int_equal(count(PORT_pg_shop, MSG_sale_rows_get), 0);
+    pass(4 * SECOND);
+    assert_int_equal(count(PORT_pg_shop, MSG_sale_rows_get), 1);
+    assert_int_equal(count(PORT_pg_shop, MSG_lot_rows_get), 1);
+}
+
 static void an_exact_account(void **state) {
     (void)state;
     world.sold = world.orders = 10;
@@ -190,7 +270,10 @@ int main(void) {
         TEST(a_drained_sale_settles_by_itself),
         TEST(settle_says_what_is_still_open),
         TEST(the_account_is_compared_by_itself),
-        TEST(the_account_is_compared_by_itself),
+        TEST(units_held_for_nobody_are_recovered),
+        TEST(what_moves_is_not_held_for_nobody),
+        TEST(what_postgresql_is_wrong_about_is_not_recovered),
+        TEST(rows_that_were_moved_behind_its_back_are_read_again),
         TEST(an_exact_account),
         TEST(what_is_off_is_named_after_four_looks),
         TEST(two_stores_read_at_two_instants_are_read_again),
