@@ -207,7 +207,7 @@ export work seeds most CC FLAGS LIBS objects archives
 
 # Not caught within 15 s each when this list was made: tried with DEEP=1 only, and honest gaps until
 # then (some cannot be missed alone, because other guards stand before them).
-deep=' undo_epoch all_or_nothing cap lost_key dup_same epoch_run pg_backwards pg_limit return_paid row_numbers generation '
+deep=' undo_epoch all_or_nothing cap dup_same epoch_run pg_backwards pg_limit return_paid generation '
 names=${*:-$(while read -r name; do
     [[ -z ${DEEP-} && $deep = *" $name "* ]] || echo "$name"
 done <"$work/names")}
