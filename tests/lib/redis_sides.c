@@ -174,7 +174,7 @@ void side_close(struct side *self) {
     batch_fini(&self->got);
 }
 
-static void turn(struct side *self) {
+void side_turn(struct side *self) {
     struct pollfd fds[2];
     int64_t wait = redis_port.timeout(self->port, 0);
     uint32_t count = redis_port.poll(self->port, fds, 2);
@@ -190,7 +190,7 @@ bool side_wait(struct side *self, const char *word) {
     int64_t end = clock_mono() + INT64_C(10000) * MS;
     while (strstr(self->said, word) == NULL) {
         if (clock_mono() > end) return false;
-        turn(self);
+        side_turn(self);
     }
     return true;
 }
@@ -207,7 +207,7 @@ void side_send(struct side *self, const struct message *in, uint32_t count) {
     keep(self);
     while (redis_port.timeout(self->port, 0) >= 0 && self->server->pid != 0 &&
            strstr(self->said, "redis_down") == NULL) {
-        turn(self);
+        side_turn(self);
     }
 }
 
@@ -230,10 +230,10 @@ const char *side_command(struct side *self, const char *words) {
         const struct reply *reply = lua_store_command(self->store, words);
         return as_text(text, sizeof text, reply->kind, reply->text, reply->integer);
     }
-    const char *word[16];
-    size_t size[16];
+    const char *word[32];
+    size_t size[32];
     int count = 0;
-    for (const char *at = words; *at != 0 && count < 16;) {
+    for (const char *at = words; *at != 0 && count < 32;) {
         word[count] = at;
         size[count] = strcspn(at, " ");
         at += size[count] + (at[size[count]] == ' ');

@@ -44,6 +44,8 @@ void side_close(struct side *self);
 
 /* Hands messages in and waits for all answers. */
 void side_send(struct side *self, const struct message *in, uint32_t count);
+/* Waits at most 20 ms for the port's descriptor, then steps it. */
+void side_turn(struct side *self);
 /* Waits until the port has said this word, at most 10 s. */
 bool side_wait(struct side *self, const char *word);
 void side_forget(struct side *self);
