@@ -15,7 +15,7 @@ rush() { # HISTORY ORDERS-BEFORE [doorsim options…]
     history=$1
     make_sale $((units / 2)) 1 15m && lots=$lot && make_sale $((units / 2)) 1 15m && lots=$lots,$lot ||
         die "could not make a sale"
-    crowd "$history" ${lots/,/ } -- --connections 400 --rush-ms 2000 --twice 20 --impatient 10 --stubborn 100 \
+    crowd "$history" ${lots/,/ } -- --connections 400 --rush-ms 6000 --twice 20 --impatient 10 --stubborn 100 \
         --abandon 0 --late 0 --cancel 8 --tame-ms 3000 --end-s 55 "${@:3}" &
     shoppers=$!
     mine+=("$shoppers")
