@@ -148,7 +148,13 @@ check_true "verifies no more" until_true 3 bash -c "[ \$(curl -s -o /dev/null -w
 
 section "a node without shoppers"
 admin=$(e2e_free_port)
-"$BUILD/doorbuster" serve --actors session --config "$CONFIG" --set "admin.listen=127.0.0.1:$admin" \
+sets=(--set "broker.endpoint=ipc://$DIR/broker.sock" --set "node.listen=ipc://$DIR/links")
+mkdir -p "$DIR/links"
+"$BUILD/doorbuster" broker --config "$CONFIG" "${sets[@]}" --set "admin.listen=127.0.0.1:$(e2e_free_port)" \
+    --set "door.endpoint=ipc://$DIR/door2.sock" >"$DIR/broker.log" 2>&1 </dev/null &
+mine+=($!)
+"$BUILD/doorbuster" serve --actors session --config "$CONFIG" "${sets[@]}" --set node.name=session \
+    --set "admin.listen=127.0.0.1:$admin" \
     >"$DIR/node.log" 2>&1 </dev/null &
 mine+=($!)
 node=http://127.0.0.1:$admin

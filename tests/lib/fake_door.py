@@ -161,7 +161,15 @@ class Shop:
             for counter, change in (("allocated", given), ("sold", held)):
                 yield (f"INSERT INTO stock_movement (counter, sku_id, lot_id, before, after, change,"
                        f" reason, at) VALUES ('{counter}', 1, {lot}, 0, {change}, {change}, 'fake', now());")
+        # Its ids serve as rids: the shard's epoch is the one that they name.
+        newest = max((o["id"] for o in kept), default=0)
+        yield f"INSERT INTO stock_shard (shard, epoch) VALUES (0, {newest >> 36 & 1048575});"
+        notices = {4: 3, 7: 4, 8: 5, 10: 6}
         for o in kept:
+            told = [2] + [notices[after] for _, after, _ in o["events"] if after in notices]
+            for notice in told:
+                yield (f"INSERT INTO outbox (notice, user_id, order_id, created_at, next_at) VALUES"
+                       f" ({notice}, {o['user']}, {o['id']}, now(), now());")
             yield (f"INSERT INTO orders VALUES ({o['id']}, {o['id']}, {o['user']}, {o['lot']}, {PRICE},"
                    f" to_timestamp({o['created']:.6f}), to_timestamp({o['pay_by']:.6f}), 0,"
                    f" {o['state']}, 1, 'CNY', '');")

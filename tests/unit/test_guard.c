@@ -32,7 +32,8 @@ static void test_inside(void **state) {
         assert_int_equal(value, i < 3 ? -1 : i);
         if (good) continue;
         assert_string_equal(failure.expression, "*value < 3");
-        assert_string_equal(failure.function, "expect_less_than_three");
+        /* gcc says the name, clang the whole signature. */
+        assert_non_null(strstr(failure.function, "expect_less_than_three"));
         assert_non_null(strstr(failure.file, "test_guard.c"));
         assert_true(failure.line > 10);
     }
