@@ -152,9 +152,9 @@ static void check_open(struct inventory *self, const struct message *in, int64_t
     } else if (!same_run(self, up) || asked) {
         note_redis(self, up);
         ask_shard(self, now, out);
-    } else {
+    } else if (self->verifying == 0) {
         verify(self, out); /* Said before the install, perhaps, and late. */
-    }
+    } /* Else the answer that is under way decides: a question for each of these outdates it. */
 }
 
 void inventory_on_redis_up(struct inventory *self, const struct message *in, int64_t now,

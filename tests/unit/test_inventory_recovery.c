@@ -227,6 +227,21 @@ static void recover_after_r2_reads_again(void **state) {
     assert_int_equal(self()->phase, PHASE_meta);
 }
 
+/* Old introductions that come again and again: one question, whose answer decides. */
+static void late_introductions_ask_once(void **state) {
+    (void)state;
+    make_ready(5, 10, NULL);
+    uint32_t before = COUNT(PORT_redis, meta_read);
+    for (int i = 0; i < 5; i++)
+        redis_up("run-1", 4, 3);
+    assert_int_equal(COUNT(PORT_redis, meta_read), before + 1);
+    struct message ask = LAST(PORT_redis, meta_read);
+    ANSWER_TO(&ask, redis_up, .run_id = text_of("run-1"), .epoch = 5, .boot = self()->boot);
+    assert_int_equal(self()->phase, PHASE_ready);
+    redis_up("run-1", 4, 3);
+    assert_int_equal(COUNT(PORT_redis, meta_read), before + 2);
+}
+
 static void a_fence_of_an_old_epoch_is_no_reason(void **state) {
     (void)state;
     make_ready(5, 10, NULL);
@@ -255,6 +270,7 @@ int main(void) {
         TEST(redis_down_recovers_at_its_return),
         TEST(recover_is_answered_once_it_is_done),
         TEST(recover_after_r2_reads_again),
+        TEST(late_introductions_ask_once),
         TEST(a_fence_of_an_old_epoch_is_no_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
