@@ -202,8 +202,7 @@ static void refuse(struct world *self) {
         "OOM command not allowed when used memory > 'maxmemory'.",
         "READONLY You can't write against a read only replica.",
         "LOADING Redis is loading the dataset in memory",
-        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist "
-        "to disk.",
+        "MISCONF Redis is configured to save RDB snapshots, but it cannot persist on disk.",
     };
     uint32_t shard = any_shard(self), which = draw_below(&self->faults_draw, 4);
     int64_t span = draw_span(&self->faults_draw, SIM_MS, self->swarm.last[FAULT_redis_refuse]);

@@ -37,7 +37,7 @@ static struct world *stage(int64_t units, int64_t window_s, const char *title) {
 static void buyer(struct world *world, enum wish wish, int64_t after_ms, bool double_click) {
     shopper_add(world, &(struct shopper){ .lot_id = LOT,
                                           .quantity = 1,
-                                          .wish = wish,
+                                          .wish = (uint8_t)wish,
                                           .double_click = double_click,
                                           .begins = after_ms * SIM_MS,
                                           .patience = 3 * SIM_SECOND });

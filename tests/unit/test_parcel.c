@@ -54,7 +54,7 @@ static void *read_all(void *argument) {
 static void readers_give_back_at_once(void **state) {
     (void)state;
     struct parcel_stock stock = { 0 };
-    struct desk desks[READERS] = { 0 };
+    static struct desk desks[READERS];
     pthread_t readers[READERS];
     int64_t given[READERS] = { 0 };
     for (int i = 0; i < READERS; i++)
