@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/batch.h"
 #include "schema/id.h"
 
 /* holds_units() */
@@ -45,6 +46,12 @@ uint32_t model_pg_range(const struct message *in, uint32_t count) {
 }
 
 /* ---- purchase_batch ---- */
+
+/* Of another epoch than its shard's, or of a shard that has no row. */
+static bool is_old(const struct model_pg *self, int64_t rid) {
+    uint32_t epoch = model_pg_epoch(self, rid);
+    return epoch == 0 || rid_epoch(rid) != epoch;
+}
 
 void model_pg_sell(struct pg_lot *lot, int64_t units) {
     lot->sold += units;
@@ -148,8 +155,7 @@ static void purchase(struct model_pg *self, const struct message *in, struct out
     enum problem reason = PROBLEM_none;
     enum outcome outcome = outcome_none;
     bool alarm = false;
-    if (rid_epoch(row->rid) != model_pg_epoch(self, row->rid))
-        outcome = outcome_fenced; /* guard: epoch */
+    if (is_old(self, row->rid)) outcome = outcome_fenced; /* guard: epoch */
     if (outcome == outcome_none) outcome = known(self, row, order, &reason);
     if (outcome == outcome_none) {
         bool late = row->kind == reserve_kind_late;
@@ -180,54 +186,20 @@ static void purchase(struct model_pg *self, const struct message *in, struct out
 /* purchase_account: one change of each lot, and one row of the outbox, for a batch. */
 static void account(struct model_pg *self, uint32_t first, int64_t at) {
     for (uint32_t i = 0; i < self->lot_count; i++) {
-        struct pg_lot *lot = &self->lots[i];
-        if (!lot->touched) continue;
-        lot->touched = false;
-        lot->version++;
-        uint32_t batch = ++self->batch_last;
-        for (uint32_t k = first; k < self->order_count; k++) {
-            const struct pg_order *order = &self->orders[k];
-            if (order->lot_id != lot->lot_id) continue;
-            model_pg_notice(self, notice_order_placed, order->user_id, order->order_id, at, batch);
-        }
+        if (self->lots[i].touched) self->lots[i].version++;
+        self->lots[i].touched = false;
+    }
+    if (first == self->order_count) return;
+    uint32_t batch = ++self->batch_last;
+    for (uint32_t k = first; k < self->order_count; k++) {
+        const struct pg_order *order = &self->orders[k];
+        model_pg_notice(self, notice_order_placed, order->user_id, order->order_id, at, batch);
     }
 }
 
-/* Another order has this rid (H23): the INSERT violates UNIQUE (rid). */
-static bool collides(struct model_pg *self, const struct purchase *row) {
-    const struct pg_order *other = model_pg_order_of(self, row->rid);
-    enum problem reason;
-    if (other == NULL || other->order_id == row->order_id) return false;
-    if (rid_epoch(row->rid) != model_pg_epoch(self, row->rid)) return false;
-    const struct pg_order *order = model_pg_order(self, row->order_id);
-    return known(self, row, order, &reason) == outcome_none;
-}
-
-static void purchase_rows(struct model_pg *self, const struct message *rows, uint32_t count,
-                          struct outbox *out) {
-    uint32_t first = self->order_count;
-    bool spoiled = false;
-    for (uint32_t i = 0; i < count; i++)
-        spoiled = spoiled || collides(self, BODY(&rows[i], purchase));
-    if (spoiled && count == 1) {
-        model_pg_failed(rows, PROBLEM_internal, out); /* Its writer has it refused on record. */
-        return;
-    }
-    if (spoiled) { /* As the port does: each half by itself. */
-        purchase_rows(self, rows, count / 2, out);
-        purchase_rows(self, rows + count / 2, count - count / 2, out);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        purchase(self, &rows[i], out);
-    account(self, first, BODY(&rows[0], purchase)->now);
-}
-
-static void purchase_batch(struct model_pg *self, const struct message *in, uint32_t count,
-                           struct outbox *out) {
-    struct message rows[PG_BATCH_MAX];
+/* In rid order.  Insertion, because qsort leaves the order of equal rids open. */
+static void sort(struct message *rows, const struct message *in, uint32_t count) {
     memcpy(rows, in, count * sizeof *rows);
-    /* Insertion, because qsort leaves the order of equal rids open. */
     for (uint32_t i = 1; i < count; i++) {
         struct message row = rows[i];
         int64_t rid = BODY(&row, purchase)->rid;
@@ -236,7 +208,59 @@ static void purchase_batch(struct model_pg *self, const struct message *in, uint
             rows[k] = rows[k - 1];
         rows[k] = row;
     }
-    purchase_rows(self, rows, count, out);
+}
+
+static void purchase_rows(struct model_pg *self, const struct message *in, uint32_t count,
+                          struct outbox *out) {
+    struct message rows[PG_BATCH_MAX];
+    uint32_t first = self->order_count;
+    sort(rows, in, count);
+    for (uint32_t i = 0; i < count; i++)
+        purchase(self, &rows[i], out);
+    account(self, first, BODY(&in[0], purchase)->now);
+}
+
+/* May UNIQUE (rid) be violated: has one of these rids another order, there or in the batch (H23)?
+ */
+static bool suspicious(struct model_pg *self, const struct message *in, uint32_t count) {
+    struct message rows[PG_BATCH_MAX];
+    sort(rows, in, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct purchase *row = BODY(&rows[i], purchase);
+        const struct pg_order *other = model_pg_order_of(self, row->rid);
+        if (other != NULL && other->order_id != row->order_id) return true;
+        if (i > 0 && BODY(&rows[i - 1], purchase)->rid == row->rid) return true;
+    }
+    return false;
+}
+
+/* Carries it out on a copy. */
+static bool violates(struct model_pg *self, const struct message *in, uint32_t count) {
+    struct model_pg copy;
+    struct batch answers;
+    if (!suspicious(self, in, count)) return false;
+    model_pg_init(&copy);
+    model_pg_copy(&copy, self);
+    copy.violated = false;
+    batch_init(&answers);
+    struct outbox out = batch_outbox(&answers, PORT_pg_shard, 0, PG_BATCH_MAX);
+    purchase_rows(&copy, in, count, &out);
+    bool violated = copy.violated;
+    batch_fini(&answers);
+    model_pg_fini(&copy);
+    return violated;
+}
+
+static void purchase_batch(struct model_pg *self, const struct message *in, uint32_t count,
+                           struct outbox *out) {
+    if (!violates(self, in, count)) {
+        purchase_rows(self, in, count, out);
+    } else if (count == 1) {
+        model_pg_failed(in, PROBLEM_internal, out); /* Its writer has it refused on record. */
+    } else {                                        /* As the port does: each half by itself. */
+        purchase_batch(self, in, count / 2, out);
+        purchase_batch(self, in + count / 2, count - count / 2, out);
+    }
 }
 
 /* purchase_refuse: a row that cannot be carried out even alone. */
@@ -246,7 +270,7 @@ static void purchase_refuse(struct model_pg *self, const struct message *in, str
     struct decided *decided = REPLY(out, in, decided);
     decided->rid = want->rid;
     decided->order_id = want->order_id;
-    if (rid_epoch(want->rid) != model_pg_epoch(self, want->rid)) {
+    if (is_old(self, want->rid)) {
         decided->outcome = outcome_fenced;
         decided->user_id = want->user_id;
         decided->lot_id = want->lot_id;
@@ -326,7 +350,6 @@ static void answer_return(struct model_pg *self, const struct message *in, bool 
 static void give_back(struct model_pg *self, const struct pg_order *order) {
     struct pg_lot *lot = model_pg_lot(self, order->lot_id);
     model_pg_sell(lot, -(int64_t)order->quantity);
-    lot->touched = true;
     if (lot->state != lot_state_settled) return;
     lot->allocated -= order->quantity;
     for (uint32_t i = 0; i < self->stock_count; i++) {
@@ -340,28 +363,33 @@ static enum notice notice_of(enum order_state to) {
                                        : notice_order_refunded;
 }
 
-/* One change of each lot and one row of the outbox for each way to leave it. */
+/* One change of the lot and one row of the outbox, for those that left it this way. */
+static void account_way(struct model_pg *self, const struct message *in, uint32_t count,
+                        const bool *moved, struct pg_lot *lot, enum order_state way, int64_t at) {
+    uint32_t batch = ++self->batch_last;
+    bool any = false;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct order_return *row = BODY(&in[i], order_return);
+        const struct pg_order *order = model_pg_order(self, row->order_id);
+        if (!moved[i] || row->to != way || order->lot_id != lot->lot_id) continue;
+        if (!any) lot->version++;
+        any = true;
+        model_pg_notice(self, notice_of(way), order->user_id, order->order_id, at, batch);
+    }
+}
+
 static void account_returns(struct model_pg *self, const struct message *in, uint32_t count,
                             const bool *moved) {
     static const enum order_state ways[] = { order_state_cancelled, order_state_expired,
                                              order_state_refunded };
-    for (uint32_t l = 0; l < self->lot_count; l++) {
-        struct pg_lot *lot = &self->lots[l];
-        if (!lot->touched) continue;
-        lot->touched = false;
-        for (uint32_t way = 0; way < sizeof ways / sizeof *ways; way++) {
-            uint32_t batch = ++self->batch_last;
-            int64_t first = 0;
-            for (uint32_t i = 0; i < count; i++) {
-                const struct order_return *row = BODY(&in[i], order_return);
-                const struct pg_order *order = model_pg_order(self, row->order_id);
-                if (!moved[i] || row->to != ways[way] || order->lot_id != lot->lot_id) continue;
-                if (first == 0) lot->version++;
-                first = first == 0 ? row->now : first;
-                model_pg_notice(self, notice_of(row->to), order->user_id, order->order_id, first,
-                                batch);
-            }
+    for (uint32_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+        int64_t at = INT64_MAX; /* The earliest of them all. */
+        for (uint32_t i = 0; i < count; i++) {
+            const struct order_return *row = BODY(&in[i], order_return);
+            if (moved[i] && row->to == ways[way] && row->now < at) at = row->now;
         }
+        for (uint32_t l = 0; l < self->lot_count; l++)
+            account_way(self, in, count, moved, &self->lots[l], ways[way], at);
     }
 }
 

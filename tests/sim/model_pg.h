@@ -100,6 +100,7 @@ struct model_pg {
     uint32_t batch_last;
     uint64_t alarms; /* Redis offered what PostgreSQL had not. */
     uint64_t commits;
+    bool violated;     /* UNIQUE (rid), by the transaction that runs. */
     uint32_t timeline; /* 1 more at each failover. */
 };
 

@@ -83,6 +83,10 @@ static void payment_insert(struct model_pg *self, const struct message *in, stru
         model_pg_failed(in, PROBLEM_illegal_state, out);
         return;
     }
+    if (open == NULL && find(self, want->payment_id) != NULL) {
+        model_pg_failed(in, PROBLEM_internal, out); /* Another order's. */
+        return;
+    }
     if (open == NULL) {
         self->payments = model_pg_grow(self->payments, self->payment_count, &self->payment_room,
                                        sizeof *self->payments);
@@ -100,11 +104,29 @@ static void payment_insert(struct model_pg *self, const struct message *in, stru
     answer_row(self, in, open, out);
 }
 
+/* UNIQUE (provider, provider_txn) */
+static bool txn_taken(const struct model_pg *self, int64_t payment_id, struct text provider,
+                      struct text txn) {
+    for (uint32_t i = 0; i < self->payment_count; i++) {
+        const struct pg_payment *row = &self->payments[i];
+        if (row->payment_id != payment_id && txn.size > 0 && text_is(txn, row->txn) &&
+            text_is(provider, row->provider)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void payment_pending(struct model_pg *self, const struct message *in, struct outbox *out) {
     const struct payment_pending *want = BODY(in, payment_pending);
     struct pg_payment *payment = find(self, want->payment_id);
     if (payment == NULL) {
         model_pg_failed(in, PROBLEM_not_found, out);
+        return;
+    }
+    if (payment->txn[0] == 0 &&
+        txn_taken(self, want->payment_id, text_of(payment->provider), want->provider_txn)) {
+        model_pg_failed(in, PROBLEM_internal, out);
         return;
     }
     if (payment->txn[0] == 0) copy(payment->txn, sizeof payment->txn, want->provider_txn);
@@ -173,17 +195,6 @@ static enum pay_outcome capture(struct model_pg *self, struct pg_payment *paymen
     return pay_outcome_second;
 }
 
-static bool txn_taken(struct model_pg *self, const struct payment_result *want) {
-    for (uint32_t i = 0; i < self->payment_count; i++) {
-        const struct pg_payment *row = &self->payments[i];
-        if (row->payment_id != want->payment_id && want->provider_txn.size > 0 &&
-            text_is(want->provider_txn, row->txn)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void payment_result(struct model_pg *self, const struct message *in, struct outbox *out) {
     const struct payment_result *want = BODY(in, payment_result);
     struct pg_payment *payment = find(self, want->payment_id);
@@ -193,7 +204,9 @@ static void payment_result(struct model_pg *self, const struct message *in, stru
         outcome = pay_outcome_unmatched;
     } else if ((want->order_id != 0 && want->order_id != payment->order_id) ||
                !text_is(want->provider, payment->provider) ||
-               (says_amount && want->amount.amount != payment->amount) || txn_taken(self, want)) {
+               (says_amount && (want->amount.amount != payment->amount ||
+                                strcmp(want->amount.currency, "CNY") != 0)) ||
+               txn_taken(self, want->payment_id, want->provider, want->provider_txn)) {
         outcome = pay_outcome_mismatch;
     } else if (want->state == payment_state_succeeded && payment->state != want->state) {
         outcome = capture(self, payment, want);
@@ -201,6 +214,8 @@ static void payment_result(struct model_pg *self, const struct message *in, stru
         payment->state = payment_state_failed;
         payment->todo = todo_none;
         payment->touched_at = model_pg_time(want->now);
+        if (want->provider_txn.size > 0)
+            copy(payment->txn, sizeof payment->txn, want->provider_txn);
         outcome = pay_outcome_failed;
     }
     struct payment_settled *settled = REPLY(out, in, payment_settled);

@@ -129,6 +129,7 @@ uint32_t model_pg_epoch(const struct model_pg *self, int64_t rid) {
 }
 
 void model_pg_set_rid(struct model_pg *self, struct pg_order *order, int64_t rid) {
+    self->violated = self->violated || model_pg_order_of(self, rid) != NULL;
     if (order->rid != 0) idmap_remove(&self->rid_map.map, order->rid);
     order->rid = rid;
     order->epoch = model_pg_epoch(self, rid);
