@@ -34,7 +34,7 @@ mutant early_answer H9 actors/order/window.c \
     's/added = add\(self, in, now\) != NULL;/& struct order_view *early = ANSWER(out, in, order_view); early->order_id = place->order_id; early->state = order_state_awaiting_payment; early->rid = place->rid; early->user_id = place->user_id;/' \
     '201 before the commit'
 mutant pg_epoch H16 tests/sim/model_pg.c \
-    's/if \(rid_epoch\(row->rid\) != model_pg_epoch\(self, row->rid\)\)\s*outcome = outcome_fenced;//' \
+    's/if \(is_old\(self, row->rid\)\) outcome = outcome_fenced;//' \
     'purchase_batch accepts any epoch'
 mutant redis_epoch H7 'broker/redis/*.lua' 's/[^\n]*-- guard: epoch_check\n//g' \
     'scripts do not look at epoch and boot'
