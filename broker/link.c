@@ -1,6 +1,7 @@
 /* One thread's links: streams to threads of other nodes, and what comes from them. */
 #include "broker/link.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
@@ -29,14 +30,15 @@ struct way {
     struct way *next;
     uint16_t node;
     uint8_t thread;
-    uint8_t protocol;       /* Agreed; 0 = the node is not on the map, or speaks none of ours. */
-    void *push;             /* NULL until there is something for it. */
-    struct pack *first;     /* What waits for credit or for the connection. */
-    struct pack *newest;    /* The one that is being filled. */
-    size_t kept;            /* Bytes that wait. */
-    uint64_t stream;        /* Of ours. */
-    uint64_t queued, sent;  /* Number of the last message taken, and put on the socket. */
-    uint64_t acked, window; /* Told by the other side. */
+    uint8_t protocol; /* Agreed; 0 = the node is not on the map, or speaks none of ours. */
+    char name[CURVE_NAME_SIZE]; /* Whose key has spoken there; empty without CURVE. */
+    void *push;                 /* NULL until there is something for it. */
+    struct pack *first;         /* What waits for credit or for the connection. */
+    struct pack *newest;        /* The one that is being filled. */
+    size_t kept;                /* Bytes that wait. */
+    uint64_t stream;            /* Of ours. */
+    uint64_t queued, sent;      /* Number of the last message taken, and put on the socket. */
+    uint64_t acked, window;     /* Told by the other side. */
     uint64_t their_stream, heard, told; /* Of theirs: highest number seen, and acknowledged. */
     int64_t heard_at, next_probe;       /* Monotonic. */
     bool owes;                          /* Something came that has not been acknowledged. */
@@ -263,8 +265,22 @@ static void take_numbers(struct links *self, struct way *way, const struct link_
     }
 }
 
-/* Whether a frame with this head is for us. */
-static bool accepts(struct links *self, const struct link_head *head) {
+/* With CURVE a key speaks as its own node and as no other: `name` is the one on the allow-list.  A
+ * frame may be here before the map that names its node; then nobody else takes that number, and
+ * follow() compares. */
+static bool speaks_for_itself(struct links *self, const struct link_head *head, const char *name) {
+    const struct link_peer *peer = peer_of(self, head->from_node);
+    const struct way *way = self->at[head->from_node][head->from_thread];
+    const char *owner = peer != NULL ? peer->name : way != NULL ? way->name : "";
+    if (name != NULL && (*owner == 0 || strcmp(owner, name) == 0)) return true;
+    metric_add(self->mesh->impostor, 1);
+    log_warn("link", "a key speaks as another node", LOG_I64("node", head->from_node),
+             LOG_TEXT("owner", owner), LOG_TEXT("key_of", name != NULL ? name : ""), LOG_END);
+    return false;
+}
+
+/* Whether a frame with this head is for us, from whom it says. */
+static bool accepts(struct links *self, const struct link_head *head, const char *name) {
     struct link_mesh *mesh = self->mesh;
     if (head->to_node != mesh->node) {
         metric_add(mesh->stale, 1);
@@ -283,19 +299,23 @@ static bool accepts(struct links *self, const struct link_head *head) {
         metric_add(mesh->malformed, 1);
         return false;
     }
-    return true;
+    return !mesh->named || speaks_for_itself(self, head, name);
 }
 
-static void take_frame(struct links *self, const uint8_t *bytes, size_t size, struct batch *to) {
+static void take_frame(struct links *self, zmq_msg_t *frame, struct batch *to) {
     struct link_mesh *mesh = self->mesh;
+    const uint8_t *bytes = zmq_msg_data(frame);
+    size_t size = zmq_msg_size(frame);
+    const char *name = mesh->named ? zmq_msg_gets(frame, "User-Id") : "";
     struct link_head head;
     if (!link_head_read(&head, bytes, size)) {
         metric_add(mesh->malformed, 1);
         return;
     }
-    if (!accepts(self, &head)) return;
+    if (!accepts(self, &head, name)) return;
     struct way *way = self->at[head.from_node][head.from_thread];
     if (way == NULL) way = way_make(self, head.from_node, head.from_thread);
+    snprintf(way->name, sizeof way->name, "%s", name);
     take_numbers(self, way, &head);
     uint32_t before = to->count;
     struct frame_skips skips = { 0 };
@@ -318,7 +338,7 @@ static bool receive(struct links *self, int64_t now, struct batch *to) {
     (void)now;
     zmq_msg_init(&frame);
     while (to->count < TURN_MESSAGES && zmq_msg_recv(&frame, self->pull, ZMQ_DONTWAIT) >= 0) {
-        take_frame(self, zmq_msg_data(&frame), zmq_msg_size(&frame), to);
+        take_frame(self, &frame, to);
         any = true;
     }
     zmq_msg_close(&frame);
@@ -336,6 +356,16 @@ static void check_protocol(struct links *self, struct way *way, const struct lin
               LOG_END);
 }
 
+/* Somebody has spoken under this number before it was on the map, and it is not his: the one whose
+ * it is begins anew. */
+static bool is_of_another(struct links *self, const struct way *way, const struct link_peer *peer) {
+    if (way->name[0] == 0 || strcmp(way->name, peer->name) == 0) return false;
+    metric_add(self->mesh->impostor, 1);
+    log_warn("link", "a key spoke as another node", LOG_I64("node", way->node),
+             LOG_TEXT("owner", peer->name), LOG_TEXT("key_of", way->name), LOG_END);
+    return true;
+}
+
 static void follow(struct links *self, const struct placement_map *map) {
     struct link_mesh *mesh = self->mesh;
     (void)map; /* It names the nodes; how they are reached stands in the mesh. */
@@ -346,7 +376,7 @@ static void follow(struct links *self, const struct placement_map *map) {
     pthread_mutex_unlock(&mesh->lock);
     for (struct way **at = &self->ways; *at != NULL;) {
         const struct link_peer *peer = peer_of(self, (*at)->node);
-        if (peer == NULL) {
+        if (peer == NULL || is_of_another(self, *at, peer)) {
             way_forget(self, at);
             continue;
         }

@@ -16,7 +16,11 @@
  * what must go is kept for it, up to link.keep_max bytes.  A node off the map is gone: what was
  * kept is lost with it and counted.  A frame for another node number than ours is for an earlier
  * process on this endpoint: dropped, counted.  Both sides of a link name the protocols they speak;
- * the highest common one is used, and a frame without one in common is refused and counted. */
+ * the highest common one is used, and a frame without one in common is refused and counted.
+ *
+ * With CURVE a frame counts only when the key of its connection is the one of the node it says it
+ * is from: the allow-list gives the key a name, the map gives the number a name.  Others are
+ * refused, counted (link_impostor_total) and logged. */
 #ifndef LINK_H
 #define LINK_H
 

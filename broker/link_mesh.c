@@ -36,6 +36,7 @@ static bool open_curve(struct link_mesh *self) {
         return complain("the name in curve.file must be node.name", self->curve.name);
     struct zap_domain domain = { "nodes", config->curve_nodes };
     self->zap = zap_open(self->zmq, &domain, 1);
+    self->named = strncmp(self->config->node_listen, "tcp://", 6) == 0;
     return self->zap != NULL;
 }
 
@@ -51,6 +52,7 @@ static void measure(struct link_mesh *self) {
     self->version_refused =
         COUNTER("link_version_refused_total", "Frames and nodes with no protocol in common.");
     self->malformed = COUNTER("link_malformed_total", "Frames from nodes that are none.");
+    self->impostor = COUNTER("link_impostor_total", "Frames under the number of another node.");
     self->skipped = COUNTER("link_skipped_total", "Messages from nodes that we do not know.");
 #undef COUNTER
 }
@@ -156,7 +158,7 @@ void *link_mesh_bind(struct link_mesh *self, uint32_t thread) {
     }
     void *socket = open_socket(self, ZMQ_PULL, tcp);
     if (socket == NULL) return NULL;
-    bool good = (!tcp || self->zap == NULL || curve_serve(socket, &self->curve, "nodes")) &&
+    bool good = (!self->named || curve_serve(socket, &self->curve, "nodes")) &&
                 bind_private(socket, endpoint, self->config->node_listen) == 0 &&
                 zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) == 0;
     if (good && used + size + 1 < sizeof self->endpoints) {

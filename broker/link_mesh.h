@@ -16,13 +16,14 @@ struct link_mesh {
     uint32_t protocol_min, protocol_max;
     void *zmq;
     struct zap *zap;    /* NULL without CURVE. */
+    bool named;         /* Frames come with the name of their sender's key: CURVE, on tcp. */
     struct curve curve; /* Empty without. */
     char endpoints[LINK_ENDPOINTS_SIZE];
     atomic_uint version; /* Of peers; grows. */
     pthread_mutex_t lock;
     struct link_peers peers;
     struct metric_counter *sent, *received, *full, *gone, *gap, *dropped;
-    struct metric_counter *stale, *version_refused, *malformed, *skipped;
+    struct metric_counter *stale, *version_refused, *malformed, *skipped, *impostor;
 };
 
 /* The PULL socket of a thread, bound; its endpoint is added to the mesh's.  NULL: logged. */

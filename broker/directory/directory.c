@@ -22,6 +22,8 @@ struct peer {
     bool used;
     uint32_t generation;
     int64_t seen_at;
+    int64_t run;                /* Of whom it has spoken, 0 = of nobody; with CURVE */
+    char name[CURVE_NAME_SIZE]; /* under this key. */
     size_t size;
     uint8_t identity[IDENTITY_MAX];
 };
@@ -165,23 +167,46 @@ static struct peer *peer_of(struct port *self, const void *identity, size_t size
     if (oldest == NULL || size > IDENTITY_MAX) return NULL;
     oldest->used = true;
     oldest->generation++;
+    oldest->run = 0;
     oldest->size = size;
     memcpy(oldest->identity, identity, size);
     return oldest;
 }
 
+static int64_t run_of(const struct message *message) {
+    switch (message->head.type) {
+    case MSG_node_hello: return BODY(message, node_hello)->run;
+    case MSG_node_beat: return BODY(message, node_beat)->run;
+    case MSG_node_bye: return BODY(message, node_bye)->run;
+    default: return 0;
+    }
+}
+
+/* A run belongs to the key that spoke of it first: nobody else beats for it or says that it ends.
+ * It keeps it on a new connection. */
+static bool owns_run(struct port *self, struct peer *peer, int64_t run, const char *name) {
+    for (const struct peer *other = self->peers; other < self->peers + PEERS_MAX; other++) {
+        if (other->used && other->run == run && strcmp(other->name, name) != 0) return false;
+    }
+    peer->run = run;
+    snprintf(peer->name, sizeof peer->name, "%s", name);
+    return true;
+}
+
 /* With CURVE a node speaks in the name of its key, and that is the key others will look for. */
-static bool takes_key(const struct port *self, zmq_msg_t *part, struct message *message,
-                      struct node_hello *hello) {
-    if (message->head.type != MSG_node_hello) return true;
-    *hello = *BODY(message, node_hello);
-    message->body = hello;
-    hello->key = (struct text){ 0 };
+static bool takes_key(struct port *self, struct peer *peer, zmq_msg_t *part,
+                      struct message *message, struct node_hello *hello) {
+    bool greets = message->head.type == MSG_node_hello;
+    if (greets) {
+        *hello = *BODY(message, node_hello);
+        message->body = hello;
+        hello->key = (struct text){ 0 };
+    }
     if (!self->curve) return true;
     const char *name = zmq_msg_gets(part, "User-Id"), *key = zmq_msg_gets(part, "Key");
-    if (name == NULL || key == NULL || !text_is(hello->name, name)) return false;
-    hello->key = text_of(key);
-    return true;
+    if (name == NULL || key == NULL || (greets && !text_is(hello->name, name))) return false;
+    if (greets) hello->key = text_of(key);
+    return owns_run(self, peer, run_of(message), name);
 }
 
 static void take_frame(struct port *self, zmq_msg_t *identity, zmq_msg_t *part, int64_t now,
@@ -197,11 +222,13 @@ static void take_frame(struct port *self, zmq_msg_t *identity, zmq_msg_t *part, 
         message = self->incoming.items[before];
         uint16_t type = message.head.type;
         good = (type == MSG_node_hello || type == MSG_node_beat || type == MSG_node_bye) &&
-               takes_key(self, part, &message, &hello);
+               takes_key(self, peer, part, &message, &hello);
     }
     if (!good) {
         metric_add(self->refused, 1);
-        log_warn("directory", "frame refused", LOG_END);
+        const char *name = self->curve ? zmq_msg_gets(part, "User-Id") : NULL;
+        log_warn("directory", "frame refused", LOG_TEXT("key_of", name != NULL ? name : ""),
+                 LOG_END);
         return;
     }
     peer->seen_at = now;

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The same over tcp with CURVE: a sale, a key that is on no list, a node in another one's name, an
-# endpoint without keys.
+# The same over tcp with CURVE: a sale, a key that is on no list, a node in another one's name, one
+# that speaks to others as a third, an endpoint without keys.
 # shellcheck disable=SC2034 # e2e.sh reads what is set here.
 e2e_nodes="edge=edge core=shard shop=shop"
 e2e_tcp=1
@@ -42,6 +42,22 @@ sed 's/^node\.name=.*/node.name=core/; s/^http\.listen=.*/http.listen=127.0.0.1:
 node_start liar
 check_true "a node speaks in its own name only" until_true 5 gone "$(cat "$DIR/liar.pid")" # Its own program says no.
 check_true "the log says why" grep -q "must be node.name" "$DIR/liar.log"
+
+section "an allowed key that speaks as another node"
+number() { ctl node list | jq -r "select(.name == \"$1\").node"; }
+endpoint=$(ctl node list | jq -r 'select(.name == "core").endpoints | split(" ")[0]')
+impostor() { tests/lib/impostor.py "$1" "$2" "$DIR/curve/$3" "$DIR/curve/shop_secret" "${@:4}"; }
+rush impostor 50 --rush-ms 3000
+impostor link "$endpoint" core "$(number edge)" "$(number core)"
+check "the link refuses the frame and counts it" 1 "$(node_figure core link_impostor_total)"
+check_true "the log says whose key it was" grep -q 'key speaks as another node.*owner=edge key_of=shop' "$DIR/core.log"
+run=$(sql "SELECT split_part(holder, ' ', 2) FROM worker_lease WHERE holder LIKE 'edge %' ORDER BY until DESC LIMIT 1")
+impostor bye "$(sed -n 's/^broker\.endpoint=//p' "$DIR/edge.args" | tail -n 1)" broker "$run"
+check "nobody says that another node ends" 1 "$(node_figure broker directory_refused_total)"
+check "it has not ended" 1 "$(grep -c 'event=joined node_name=edge' "$DIR/broker.log")"
+aftermath 3000
+check "no message was lost between nodes" 0 "$(($(node_figure edge link_gap_total) + $(node_figure core link_gap_total)))"
+check "as itself nobody is refused" 1 "$(($(node_figure edge link_impostor_total) + $(node_figure core link_impostor_total) + $(node_figure shop link_impostor_total)))"
 
 run_with() { timeout 5 "$BUILD/doorbuster" serve --config "$CONFIG" --actors edge "$@" >"$DIR/bad.log" 2>&1; echo $?; }
 check "tcp without keys is refused" 1 "$(run_with --set broker.endpoint=tcp://127.0.0.1:1 --set node.name=x)"

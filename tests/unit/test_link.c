@@ -1,6 +1,6 @@
 /* Links between nodes, two meshes in one process: whole and in order, never more under way than
  * granted, full is answered and loses nothing, broken connections and earlier processes are found
- * out and counted, two versions agree or part. */
+ * out and counted, two versions agree or part, a key speaks as its own node. */
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <zmq.h>
 
 #include "broker/clock.h"
+#include "broker/curve.h"
 #include "broker/link.h"
 #include "broker/link_head.h"
 #include "broker/metrics.h"
@@ -33,7 +35,9 @@ struct side {
 static char dir[64];
 static struct side sides[4]; /* By node number. */
 static struct link_peers peers;
-static void *raw; /* Context of sockets that are not a link's. */
+static void *raw; /* Context of sockets that are not a link's, and these. */
+static void *raws[4];
+static bool keyed; /* tcp with CURVE instead of ipc. */
 
 static int64_t now(void) {
     return clock_now();
@@ -41,6 +45,23 @@ static int64_t now(void) {
 
 static uint64_t counted(const char *name) {
     return metric_counter_value(metrics_counter(name, "", METRIC_NO_LABELS));
+}
+
+/* A pair of keys in the folder that is everybody's allow-list. */
+static const char *key_file(const char *name) {
+    static char file[128];
+    char keys[80], error[300];
+    snprintf(keys, sizeof keys, "%s/keys", dir);
+    snprintf(file, sizeof file, "%s/%s", keys, name);
+    if (access(file, F_OK) != 0) assert_true(curve_make(keys, name, "", error, sizeof error));
+    return file;
+}
+
+static void use_keys(struct config *config, const char *name) {
+    snprintf(config->node_listen, sizeof config->node_listen, "tcp://127.0.0.1:0");
+    (void)key_file("other"), (void)key_file("node3"); /* On the list from the start. */
+    snprintf(config->curve_file, sizeof config->curve_file, "%s", key_file(name));
+    snprintf(config->curve_nodes, sizeof config->curve_nodes, "%s/keys", dir);
 }
 
 static void open_side(uint16_t node, uint32_t protocol_min, uint32_t protocol_max) {
@@ -52,6 +73,7 @@ static void open_side(uint16_t node, uint32_t protocol_min, uint32_t protocol_ma
     side->config.link_keep_max = 1 << 20;
     snprintf(side->config.node_listen, sizeof side->config.node_listen, "ipc://%s", dir);
     snprintf(name, sizeof name, "node%u", node);
+    if (keyed) use_keys(&side->config, name);
     struct link_setup setup = { &side->config, name, node, protocol_min, protocol_max };
     side->mesh = link_mesh_open(&setup);
     assert_non_null(side->mesh);
@@ -73,6 +95,8 @@ static void know(uint16_t node, uint32_t protocol_min, uint32_t protocol_max, ui
     *row = (struct link_peer){ .node = node,
                                .protocol_min = protocol_min,
                                .protocol_max = protocol_max };
+    snprintf(row->name, sizeof row->name, "node%u", node);
+    snprintf(row->key, sizeof row->key, "%s", link_mesh_key(sides[at].mesh));
     snprintf(row->endpoints, sizeof row->endpoints, "%s", link_mesh_endpoints(sides[at].mesh));
 }
 
@@ -99,6 +123,11 @@ static int setup(void **state) {
     return 0;
 }
 
+static int setup_keyed(void **state) {
+    keyed = true;
+    return setup(state);
+}
+
 static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *at) {
     (void)status, (void)kind, (void)at;
     return remove(name);
@@ -108,8 +137,13 @@ static int teardown(void **state) {
     (void)state;
     for (uint16_t node = A; node <= 3; node++)
         close_side(node);
+    for (size_t i = 0; i < sizeof raws / sizeof *raws; i++) {
+        if (raws[i] != NULL) zmq_close(raws[i]);
+        raws[i] = NULL;
+    }
     if (raw != NULL) zmq_ctx_term(raw);
     raw = NULL;
+    keyed = false;
     nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     return 0;
 }
@@ -271,10 +305,20 @@ static void earlier_process_on_the_endpoint(void **state) {
     assert_int_equal(sides[3].got, 0);
 }
 
+/* Closed when the test ends, however it ends. */
+static void *raw_push(void) {
+    size_t at = 0;
+    if (raw == NULL) raw = zmq_ctx_new();
+    while (raws[at] != NULL)
+        at++;
+    raws[at] = zmq_socket(raw, ZMQ_PUSH);
+    zmq_setsockopt(raws[at], ZMQ_LINGER, &(int){ 0 }, sizeof(int));
+    return raws[at];
+}
+
 /* A frame by hand, as another program would send it. */
 static void *raw_socket(uint16_t to) {
-    if (raw == NULL) raw = zmq_ctx_new();
-    void *socket = zmq_socket(raw, ZMQ_PUSH);
+    void *socket = raw_push();
     assert_int_equal(zmq_connect(socket, link_mesh_endpoints(sides[to].mesh)), 0);
     return socket;
 }
@@ -317,7 +361,6 @@ static void lost_frames_heal_the_window(void **state) {
     zmq_send(socket, "rubbish", 7, 0);
     wait_for("link_malformed_total", 1);
     assert_int_equal(counted("link_gap_total"), 40);
-    zmq_close(socket);
 }
 
 static void versions_agree_or_part(void **state) {
@@ -341,7 +384,6 @@ static void versions_agree_or_part(void **state) {
     send_head(socket, head);
     uint64_t before = counted("link_version_refused_total");
     wait_for("link_version_refused_total", before + 1);
-    zmq_close(socket);
     /* A is upgraded: it speaks 1 and 2, and they agree on 2. */
     close_side(A);
     peers.count = 0;
@@ -353,6 +395,70 @@ static void versions_agree_or_part(void **state) {
     turns(B, 1);
     assert_int_equal(say(B, A, 1, true), LINKS_SENT);
     turns(A, 1);
+}
+
+/* A socket of somebody with this key. */
+static void *raw_keyed(const char *name, uint16_t to) {
+    struct curve pair;
+    char error[300];
+    assert_true(curve_load(key_file(name), &pair, error, sizeof error));
+    void *socket = raw_push();
+    assert_true(curve_connect(socket, &pair, link_mesh_key(sides[to].mesh)));
+    assert_int_equal(zmq_connect(socket, link_mesh_endpoints(sides[to].mesh)), 0);
+    return socket;
+}
+
+static void key_speaks_as_its_own_node(void **state) {
+    (void)state;
+    say(A, B, 1, true);
+    turns(B, 1);
+    /* Another node's key: as A it would acknowledge, and begin a stream that A's never reaches. */
+    void *socket = raw_keyed("node3", B);
+    struct link_head head = { .protocol_min = 1,
+                              .protocol_max = 1,
+                              .protocol = 1,
+                              .from_node = A,
+                              .to_node = B,
+                              .window = 1,
+                              .stream = UINT64_MAX,
+                              .first = 1000 };
+    send_head(socket, head);
+    wait_for("link_impostor_total", 1);
+    for (uint64_t number = 2; number <= 300; number++)
+        say(A, B, number, true);
+    turns(B, 300);
+    assert_int_equal(counted("link_gap_total"), 0);
+}
+
+static void number_that_is_not_on_the_map_yet(void **state) {
+    (void)state;
+    /* The number is nobody's, so far as B knows: whoever comes first keeps others away. */
+    void *socket = raw_keyed("other", B), *second = raw_keyed("node3", B);
+    struct link_head head = { .protocol_min = 1,
+                              .protocol_max = 1,
+                              .protocol = 1,
+                              .from_node = 3,
+                              .to_node = B,
+                              .window = 1,
+                              .stream = UINT64_MAX,
+                              .first = 1 };
+    send_head(socket, head);
+    head.first = 11;
+    send_head(socket, head);
+    wait_for("link_gap_total", 10); /* It has been taken. */
+    send_head(second, head);
+    wait_for("link_impostor_total", 1);
+    /* The map says whose it is: he begins anew, with more messages than a window. */
+    open_side(3, 1, 1);
+    know(3, 1, 1, 3);
+    tell_all();
+    assert_int_equal(counted("link_impostor_total"), 2);
+    for (uint64_t number = 1; number <= 300; number++)
+        assert_int_equal(say(3, B, number, true), LINKS_SENT);
+    turns(B, 300);
+    send_head(socket, head);
+    wait_for("link_impostor_total", 3);
+    assert_int_equal(counted("link_gap_total"), 10);
 }
 
 static void tcp_needs_keys(void **state) {
@@ -379,6 +485,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(earlier_process_on_the_endpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(lost_frames_heal_the_window, setup, teardown),
         cmocka_unit_test_setup_teardown(versions_agree_or_part, setup, teardown),
+        cmocka_unit_test_setup_teardown(key_speaks_as_its_own_node, setup_keyed, teardown),
+        cmocka_unit_test_setup_teardown(number_that_is_not_on_the_map_yet, setup_keyed, teardown),
         cmocka_unit_test_setup_teardown(tcp_needs_keys, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
