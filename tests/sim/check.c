@@ -90,12 +90,14 @@ void check_settled(struct world *self) {
     }
 }
 
-/* Answers of before the failover may still be on their way: what was true then stays known. */
+/* Answers of before the failover may still be on their way: what was true then stays known.  And an
+ * order that late money has paid again is still that one. */
 static void remember_states(struct world *self, const struct shadow *before, uint32_t count) {
     for (uint32_t i = 0; i < self->checks->shadow_count && i < count; i++) {
         struct shadow *shadow = &self->checks->shadows[i];
         if (shadow->order_id != before[i].order_id) continue;
         memcpy(shadow->left, before[i].left, sizeof shadow->left);
+        shadow->late = before[i].late && before[i].rid == shadow->rid;
         if (shadow->state != before[i].state) shadow->left[before[i].state] = self->now;
     }
 }
@@ -118,7 +120,8 @@ void check_failover(struct world *self) {
     checks->refusals_seen = self->pg->refusal_count;
     checks->orders_judged = self->pg->order_count;
     memset(checks->last_decided, 0, sizeof checks->last_decided);
-    check_commit(self);
+    check_race.on_commit(self);
     remember_states(self, before, count);
+    check_commit(self);
     free(before);
 }

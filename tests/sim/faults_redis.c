@@ -181,7 +181,8 @@ static void blip(struct world *self) {
                  draw_span(&self->faults_draw, SIM_MS, self->swarm.last[FAULT_redis_blip]));
 }
 
-/* DEL of one key, by whoever.  (A journal without rows and the set of lots are not missed.) */
+/* DEL of one key, by whoever.  (A journal without rows and the set of lots are not missed, nor are
+ * the keys of a lot that is settled.)  What was not there is not lost. */
 static void lose_key(struct world *self) {
     static const char *const words[] = { "meta", "lot", "u" };
     uint32_t shard = any_shard(self), which = draw_below(&self->faults_draw, 3);
@@ -193,8 +194,10 @@ static void lose_key(struct world *self) {
         snprintf(command, sizeof command, "DEL {s%u}:%s:%lld", shard, words[which],
                  (long long)lot->lot_id);
     world_note(self, "redis: %s", command);
-    lua_store_command(stores_master(self, shard), command);
-    faults_redis_doubt(self, shard);
+    const struct reply *reply = lua_store_command(stores_master(self, shard), command);
+    bool was_there = reply->kind == REPLY_integer && reply->integer > 0;
+    bool missed = which < 1 || lot->state != lot_state_settled;
+    if (was_there && missed) faults_redis_doubt(self, shard);
 }
 
 static void refuse(struct world *self) {

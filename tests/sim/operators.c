@@ -225,9 +225,24 @@ void operators_heal(struct world *self) {
     if (self->operators != NULL) self->operators->paused_until = self->now;
 }
 
+static bool has_lots(const struct world *self, const struct pg_sale *sale) {
+    for (uint32_t k = 0; k < self->pg->lot_count; k++)
+        if (self->pg->lots[k].sale_id == sale->sale_id) return true;
+    return false;
+}
+
+/* One that opens by itself is waited for: nobody can have asked for all of it before. */
+static bool on_its_way(const struct world *self, const struct pg_sale *sale) {
+    bool before = sale->state == sale_state_scheduled || sale->state == sale_state_warming ||
+                  sale->state == sale_state_ready;
+    return before && has_lots(self, sale);
+}
+
 bool operators_content(const struct world *self) {
-    for (uint32_t i = 0; i < self->pg->sale_count; i++)
-        if (self->pg->sales[i].state == sale_state_paused) return false;
+    for (uint32_t i = 0; i < self->pg->sale_count; i++) {
+        const struct pg_sale *sale = &self->pg->sales[i];
+        if (sale->state == sale_state_paused || on_its_way(self, sale)) return false;
+    }
     return true;
 }
 
@@ -239,10 +254,7 @@ bool operators_settled(const struct world *self) {
     if (self->operators->ending != ENDING_settle) return false;
     for (uint32_t i = 0; i < self->pg->sale_count; i++) {
         const struct pg_sale *sale = &self->pg->sales[i];
-        bool empty = true;
-        for (uint32_t k = 0; k < self->pg->lot_count; k++)
-            if (self->pg->lots[k].sale_id == sale->sale_id) empty = false;
-        if (!empty && sale->state < sale_state_settled) return false;
+        if (has_lots(self, sale) && sale->state < sale_state_settled) return false;
     }
     return check_outbox_empty(self);
 }

@@ -307,7 +307,7 @@ void operators_strike(struct world *self, enum fault fault);
 void operators_turn(struct world *self);
 void operators_answer(struct world *self, const struct message *in);
 void operators_heal(struct world *self);
-bool operators_content(const struct world *self); /* Nothing is paused that shall go on. */
+bool operators_content(const struct world *self); /* All that shall be open is. */
 /* The stores are reconciled, then everything is closed and settled; done when operators_settled().
  */
 void operators_end(struct world *self);
