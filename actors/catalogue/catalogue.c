@@ -57,16 +57,19 @@ static void look_again(struct catalogue *self, int64_t now) {
         self->lots[i].version = -1;
 }
 
-/* A lot that was in the hot counter and is not any more: its key is lost.  Only the epoch in which
- * it was seen is ended, so that a lot which does not belong there starts nothing twice. */
+/* A lot that was in the hot counter and is not any more, or its buyers: a key is lost.  While
+ * nobody buys, a count is the only one to find that.  Only the epoch in which the lot was seen is
+ * ended, so that a lot which does not belong there starts nothing twice. */
 static void on_lot_lost(struct catalogue *self, const struct message *in, struct outbox *out) {
     const struct failed *failed = BODY(in, failed);
-    const struct catalogue_lot *lot = catalogue_lot(self, (int64_t)in->head.request);
-    if (lot == NULL || failed->what != MSG_lot_set || failed->problem != PROBLEM_fenced) return;
+    bool set = failed->what == MSG_lot_set, counted = failed->what == MSG_lot_count;
+    const struct catalogue_lot *lot =
+        catalogue_lot(self, set ? (int64_t)in->head.request : failed->id);
+    if (lot == NULL || (!set && !counted) || failed->problem != PROBLEM_fenced) return;
     if (lot->hot_epoch == 0) return;
     outbox_about(out, lot->shard);
     struct recover *recover = SEND(out, ACTOR_inventory, recover, NULL);
-    recover->reason = text_of("a lot is missing in the hot counter");
+    recover->reason = text_of("a lot or its buyers are missing in the hot counter");
     recover->epoch = lot->hot_epoch;
 }
 

@@ -27,7 +27,9 @@ static void init(void *state, const struct actor_setup *setup) {
 
 static void on_failed(struct inventory *self, const struct message *in, int64_t now,
                       struct outbox *out) {
-    if (in->head.origin == ACTOR_inventory) {
+    if (in->head.origin == ACTOR_inventory && BODY(in, failed)->what == MSG_reserve) {
+        inventory_on_probe_failed(self, in, now, out);
+    } else if (in->head.origin == ACTOR_inventory) {
         inventory_on_step_failed(self, in, now, out);
     } else if (in->head.from == PORT_redis && BODY(in, failed)->what == MSG_reserve) {
         inventory_on_reserve_failed(self, in, now, out);

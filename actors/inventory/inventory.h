@@ -189,6 +189,8 @@ void inventory_lots_reset(struct inventory *self);
 struct inventory_lot *inventory_lot(struct inventory *self, int64_t lot_id, uint64_t ids);
 void inventory_lot_holder(struct inventory *self, int64_t lot_id, int64_t order_id);
 void inventory_on_lot_level(struct inventory *self, const struct message *in);
+void inventory_on_probe_failed(struct inventory *self, const struct message *in, int64_t now,
+                               struct outbox *out);
 void inventory_send_hints(struct inventory *self, int64_t now, struct outbox *out);
 
 #endif

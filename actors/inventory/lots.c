@@ -96,8 +96,9 @@ static bool may_change(const struct inventory_lot *lot) {
 
 /* The level that says so may be lost, and nobody would touch the lot any more.  A probe for an
  * order that is not there takes nothing and brings the level. */
-static void look_again(struct inventory_lot *lot, struct outbox *out) {
-    struct reserve *probe = ASK(out, PORT_redis, reserve, ACTOR_inventory, 0, 0);
+static void look_again(const struct inventory *self, const struct inventory_lot *lot,
+                       struct outbox *out) {
+    struct reserve *probe = ASK(out, PORT_redis, reserve, ACTOR_inventory, self->epoch, 0);
     probe->order_id = probe->user_id = ID_MAX;
     probe->lot_id = lot->lot_id;
     probe->quantity = 1;
@@ -131,6 +132,16 @@ static void shelter_pending(struct inventory *self) {
     }
 }
 
+/* Under our epoch Redis does not know a lot that it was given: its key is lost, and as long as
+ * nobody buys there we are the only ones to find that. */
+void inventory_on_probe_failed(struct inventory *self, const struct message *in, int64_t now,
+                               struct outbox *out) {
+    bool current = self->phase == PHASE_ready && in->head.request == self->epoch;
+    if (current && BODY(in, failed)->problem == PROBLEM_not_on_sale) {
+        inventory_recover(self, now, out);
+    }
+}
+
 void inventory_send_hints(struct inventory *self, int64_t now, struct outbox *out) {
     if (self->phase != PHASE_ready) return;
     uint32_t index;
@@ -150,6 +161,6 @@ void inventory_send_hints(struct inventory *self, int64_t now, struct outbox *ou
         struct inventory_lot *lot = &self->lots[self->hint_cursor++];
         send_hint(self, lot, out);
         tell_catalogue(self, lot, out);
-        if (self->looking && may_change(lot) && may_refuse(lot)) look_again(lot, out);
+        if (self->looking && may_change(lot) && may_refuse(lot)) look_again(self, lot, out);
     }
 }

@@ -11,6 +11,7 @@ local good, available = pcall(call, 'HGET', KEYS[3], 'available')
 if not good or not available then return FENCED end
 local read, fields = pcall(call, 'HVALS', KEYS[4])
 if not read then return FENCED end
+if #fields == 0 then return FENCED end -- guard: lost_key
 local held = 0
 for i = 1, #fields do
   for quantity in string.gmatch(fields[i], ':(%d+);') do held = held + tonumber(quantity) end

@@ -103,6 +103,13 @@ static void store(const struct message *asked) {
 
 static void hot_counter(const struct message *asked) {
     if (asked->head.type == MSG_recover) return; /* The test looks at it. */
+    if (asked->head.type == MSG_lot_count && BODY(asked, lot_count)->lot_id == world.buyers_lost) {
+        struct failed failed = { .problem = PROBLEM_fenced,
+                                 .what = MSG_lot_count,
+                                 .id = world.buyers_lost };
+        probe_answer(&probe, asked, &failed, MSG_failed);
+        return;
+    }
     if (asked->head.type == MSG_lot_count) {
         struct lot_counted counted = { .lot_id = BODY(asked, lot_count)->lot_id,
                                        .available = world.available,

@@ -21,8 +21,9 @@ extern struct world {
     uint32_t epoch;           /* Of the hot counter. */
     int64_t undecided, held, available, sold, orders, unpaid;
     uint32_t shard[LOTS];
-    uint32_t away; /* Bit by shard. */
-    uint32_t seen; /* Messages sent that have been looked at. */
+    uint32_t away;       /* Bit by shard. */
+    int64_t buyers_lost; /* The lot whose key is gone; 0 = none. */
+    uint32_t seen;       /* Messages sent that have been looked at. */
 } world;
 
 int setup(void **state);

@@ -131,7 +131,7 @@ mutant unverified 3.4 actors/inventory/recovery.c \
     's/verify\(self, out\);\n *verify_record/verify_record/' \
     'an open shard never asks Redis who it is'
 mutant unlooked 3.4 actors/inventory/lots.c \
-    's/look_again\(lot, out\);/(void)look_again;/' \
+    's/look_again\(self, lot, out\);/(void)look_again;/' \
     'a sold-out level is believed for ever'
 mutant late_kept G10 actors/payment/late.c \
     's/default: return true;/default: return false;/' \

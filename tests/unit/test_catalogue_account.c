@@ -140,6 +140,30 @@ static void units_held_for_nobody_are_recovered(void **state) {
     assert_int_equal(figures()->recoveries, 0);
 }
 
+/* While nobody buys, nobody else would notice. */
+static void lost_buyers_are_recovered(void **state) {
+    (void)state;
+    world.available = 100;
+    start_by_itself();
+    world.buyers_lost = LOT_B;
+    pass(10 * SECOND);
+    assert_int_equal(recoveries(), 1);
+    assert_int_equal(PROBE_SENT(&probe, ACTOR_inventory, recover, 0)->epoch, 5);
+}
+
+static void a_sale_whose_buyers_are_lost_settles_after_a_recovery(void **state) {
+    (void)state;
+    world.buyers_lost = LOT_A;
+    world.epoch = 5;
+    start_in(sale_state_closed, lot_state_closed);
+    pass(2 * SECOND);
+    assert_int_equal(count(PORT_pg_shop, MSG_sale_settle), 0);
+    assert_true(recoveries() > 0);
+    world.buyers_lost = 0;
+    pass(4 * SECOND);
+    assert_true(count(PORT_pg_shop, MSG_sale_settle) >= 1);
+}
+
 static void what_moves_is_not_held_for_nobody(void **state) {
     (void)state;
     world.sold = world.orders = 10;
@@ -271,6 +295,8 @@ int main(void) {
         TEST(settle_says_what_is_still_open),
         TEST(the_account_is_compared_by_itself),
         TEST(units_held_for_nobody_are_recovered),
+        TEST(lost_buyers_are_recovered),
+        TEST(a_sale_whose_buyers_are_lost_settles_after_a_recovery),
         TEST(what_moves_is_not_held_for_nobody),
         TEST(what_postgresql_is_wrong_about_is_not_recovered),
         TEST(rows_that_were_moved_behind_its_back_are_read_again),

@@ -130,6 +130,23 @@ static void a_lot_that_is_lost_recovers(void **state) {
     assert_int_equal(self()->phase, PHASE_meta);
 }
 
+/* Nobody buys where bridges refuse: the look at the level is the only one to find it. */
+static void a_lot_that_a_look_does_not_find_recovers(void **state) {
+    (void)state;
+    make_ready(5, 1, NULL);
+    probe_pass(&probe, 1200 * MS);
+    struct message look = LAST(PORT_redis, reserve);
+    assert_int_equal(BODY(&look, reserve)->kind, reserve_kind_probe);
+    probe_refuse(&probe, &look, PROBLEM_fenced); /* Who serves the shard is found out elsewhere. */
+    assert_int_equal(self()->phase, PHASE_ready);
+    struct message old = look;
+    old.head.request = 4; /* Looked under the epoch before. */
+    probe_refuse(&probe, &old, PROBLEM_not_on_sale);
+    assert_int_equal(self()->phase, PHASE_ready);
+    probe_refuse(&probe, &look, PROBLEM_not_on_sale);
+    assert_int_equal(self()->phase, PHASE_meta);
+}
+
 static void an_unknown_reservation_recovers(void **state) {
     (void)state;
     make_ready(5, 10, NULL);
@@ -309,6 +326,7 @@ int main(void) {
         TEST(fenced_recovers),
         TEST(a_settled_lot_is_no_reason_to_recover),
         TEST(a_lot_that_is_lost_recovers),
+        TEST(a_lot_that_a_look_does_not_find_recovers),
         TEST(an_unknown_reservation_recovers),
         TEST(late_reservations_are_dropped_loudly),
         TEST(a_stalled_writer_stops_reservations_for_a_while),
