@@ -92,7 +92,9 @@ struct order_list_slot {
     struct head head;
     uint32_t generation;
     uint32_t limit, seen;
-    int64_t last_id, since;
+    int64_t row_id;  /* Of the row that came last, */
+    int64_t last_id; /* and of the last one told. */
+    int64_t since;
     bool used;
 };
 

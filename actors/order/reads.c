@@ -71,7 +71,10 @@ void order_on_view(struct order *self, const struct message *in, struct outbox *
         return;
     }
     struct order_list_slot *list = find_list(self, in->head.request);
-    if (list == NULL || ++list->seen > list->limit) return;
+    /* The newest comes first: one that came twice, or was overtaken, must not stand for another. */
+    if (list == NULL || (list->seen > 0 && got->order_id >= list->row_id)) return;
+    list->row_id = got->order_id;
+    if (++list->seen > list->limit) return;
     struct message cause = { .head = list->head };
     *ANSWER(out, &cause, order_view) = *got;
     list->last_id = got->order_id;

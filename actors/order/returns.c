@@ -76,7 +76,9 @@ void order_on_deadline(struct order *self, const struct message *in, int64_t now
 
 static void undo_returned(struct order *self, const struct returned *got, int64_t now,
                           struct outbox *out) {
-    if (got->to_general || got->rid == 0 || got->quantity == 0) return;
+    /* Also when the lot is settled by now: what was returned before is still held for nobody where
+     * its lot has not been installed anew, and late money would find it held for ever. */
+    if (got->rid == 0 || got->quantity == 0) return;
     struct undo undo = { .rid = got->rid,
                          .order_id = got->order_id,
                          .user_id = got->user_id,
