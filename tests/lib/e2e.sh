@@ -7,6 +7,7 @@
 #   e2e_sets=(KEY=VALUE …)   settings of the server
 #   e2e_nodes="NAME=ACTORS[:SHARDS] …"   a broker and these processes instead of one server; with
 #   e2e_tcp=1                connected by tcp with CURVE instead of ipc
+#   e2e_hosts="NAME=ADDRESS@NAMESPACE …"   each in its network namespace
 #   e2e_before()             run first, outside; what it exports reaches the server and the test
 # Everything is stopped when the test ends, however it ends.  The folder is kept when it failed.
 # BUILD (build/gcc) names the programs; TMPDIR where the folder is made (var/).
@@ -39,6 +40,7 @@ e2e_outside() {
     export E2E_INSIDE=1 E2E_SETS="${e2e_sets[*]-}"
     [ -z "${e2e_nodes-}" ] || words+=(--nodes "$e2e_nodes")
     [ -z "${e2e_tcp-}" ] || words+=(--tcp)
+    [ -z "${e2e_hosts-}" ] || words+=(--hosts "$e2e_hosts")
     PORT=$(e2e_free_port) tools/run --dir "$e2e_dir" --no-sale ${words[@]+"${words[@]}"} -- \
         bash "$e2e_test" &
     child=$!
@@ -163,9 +165,10 @@ node_stop() { # NAME
 }
 # Again with its own command.
 node_start() { # NAME
-    local words
+    local words enter=()
     mapfile -t words <"$DIR/$1.args"
-    "$BUILD/doorbuster" "${words[@]}" >>"$DIR/$1.log" 2>&1 </dev/null &
+    [ ! -s "$DIR/$1.enter" ] || mapfile -t enter <"$DIR/$1.enter"
+    ${enter[@]+"${enter[@]}"} "$BUILD/doorbuster" "${words[@]}" >>"$DIR/$1.log" 2>&1 </dev/null &
     disown $!
     mine+=($!)
     echo $! >"$DIR/$1.pid"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A balancer for tests: passes each connection on to the servers in turn, past those that refuse.
 
-    failover.py LISTEN-PORT SERVER-PORT…
+    failover.py LISTEN SERVER…       each a port, or ADDRESS:PORT where it is not 127.0.0.1
 
 A connection ends when its server does; the client connects again, as it would through any proxy.
 """
@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import sys
 
-listen, *servers = (int(word) for word in sys.argv[1:])
+listen, *servers = (("127.0.0.1:" + word).split(":")[-2:] for word in sys.argv[1:])
 turns = itertools.count()
 
 
@@ -28,7 +28,7 @@ async def serve(reader, writer):
     first = next(turns)
     for i in range(len(servers)):
         try:
-            to = await asyncio.open_connection("127.0.0.1", servers[(first + i) % len(servers)])
+            to = await asyncio.open_connection(*servers[(first + i) % len(servers)])
         except OSError:
             continue
         await asyncio.gather(pump(reader, to[1]), pump(to[0], writer))
@@ -37,7 +37,7 @@ async def serve(reader, writer):
 
 
 async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", listen, backlog=1024)
+    server = await asyncio.start_server(serve, *listen, backlog=1024)
     async with server:
         await server.serve_forever()
 
