@@ -25,6 +25,14 @@ static void finish(struct buyer *self) {
     buyer_move(self, BUYER_done);
 }
 
+/* Whether the crowd is still here when the payment time ends: a shop whose clock was ahead when it
+ * took the order gives time until long after. */
+static bool outlives_pay_by(const struct buyer *self) {
+    const struct crowd *crowd = self->crowd;
+    int64_t left = crowd->doors_at + crowd->options->end_after_ns - clock_mono();
+    return self->pay_by != 0 && self->pay_by - clock_now() < left / 2;
+}
+
 void buyer_has_order(struct buyer *self) {
     struct crowd *crowd = self->crowd;
     crowd->result->count.yes++;
@@ -36,7 +44,8 @@ void buyer_has_order(struct buyer *self) {
     self->receipt = NULL;
     bool tame = clock_mono() - crowd->doors_at > crowd->options->tame_after_ns;
     bool waits = self->plan == PLAN_abandon || self->plan == PLAN_late;
-    if (self->plan != PLAN_keep && (tame || (waits && self->pay_by == 0))) self->plan = PLAN_pay;
+    if (self->plan != PLAN_keep && (tame || (waits && !outlives_pay_by(self))))
+        self->plan = PLAN_pay;
     buyer_move(self, BUYER_holding);
     switch (self->plan) {
     case PLAN_abandon:

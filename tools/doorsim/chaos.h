@@ -53,6 +53,8 @@ bool chaos_heal(struct chaos *self);
 /* Before the first purchase: switches in the database that the faults turn. */
 bool chaos_prepare_sql(struct chaos *self);
 bool chaos_switch(struct chaos *self, const char *what, double rate);
+/* G10: until the provider's ledger and our payments and refunds agree, within the limit. */
+bool chaos_money(struct chaos *self, int64_t limit_ns);
 /* The clocks of what runs under libfaketime: seconds ahead of the true time. */
 bool chaos_clock_set(struct chaos *self, int64_t seconds);
 

@@ -37,7 +37,8 @@ void chaos_server_two(struct chaos *self) {
     stage_sleep(&self->stage, chaos_span(self, 1000, 4000));
     if (self->second <= 0) return;
     (void)kill(self->second, chaos_draw(self, 2) == 0 ? SIGKILL : SIGTERM);
-    (void)stage_wait(&self->stage, self->second, 10 * CHAOS_S);
+    int status = stage_wait(&self->stage, self->second, 10 * CHAOS_S);
+    if (status == 128 + SIGABRT || status == 128 + SIGSEGV) self->stage.aborts++;
     self->second = 0;
 }
 

@@ -34,6 +34,7 @@ struct crash_run {
     uint64_t counts[CRASH_POINTS];
     unsigned run; /* Number of the scenario. */
     unsigned passed, failed;
+    long log_read; /* Bytes of the server's log that were looked at. */
     char text[TEXT];
 };
 
@@ -135,6 +136,7 @@ static bool sell(struct crash_run *self) {
                stage_reconciled(stage, 10 * S) && stage_server_stop(stage, 15 * S);
     }
     if (!good) (void)stage_server_stop(stage, 5 * S);
+    good = stage_log_faults(stage, "doorbuster.log", &self->log_read) == 0 && good;
     if (good) (void)unlink(history);
     return good;
 }

@@ -95,6 +95,10 @@ bool stage_seed(struct stage *self, unsigned count);
 /* `doorctl reconcile` until it says that every lot adds up. */
 bool stage_reconciled(struct stage *self, int64_t limit_ns);
 
+/* Lines of DIR/`log`, from byte *from on, that no server may ever write (a crash of an actor, a
+ * dead letter, ...): how many, the first of them printed.  *from becomes the end. */
+unsigned stage_log_faults(const struct stage *self, const char *log, long *from);
+
 /* DIR/`name`, in memory that the next eight calls use again. */
 const char *stage_path(const struct stage *self, const char *name);
 
