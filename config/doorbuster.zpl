@@ -40,6 +40,9 @@ http
     # Hold time: how long a purchase waits for its decision before the answer is 202; one that is not in the journal by then is refused. Read again at SIGHUP.
     # From 10ms to 30s.
     hold = 300ms
+    # Time for an answer from inside to any request; one that nobody answers (its actor has crashed, its node is gone) is answered unavailable then. Read again at SIGHUP.
+    # From 100ms to 5m.
+    answer_max = 15s
     # Purchases waiting for a decision; more are answered overloaded. Read again at SIGHUP.
     # From 1 to 1000000.
     inflight_max = 8192

@@ -43,6 +43,8 @@ void http_metrics_open(struct http_metrics *it) {
                                 METRIC_NO_LABELS);
     it->cut_off = metrics_counter("http_cut_off_total", "Clients too slow to send or to receive.",
                                   METRIC_NO_LABELS);
+    it->unanswered = metrics_counter("http_unanswered_total",
+                                     "Requests that nobody answered in time.", METRIC_NO_LABELS);
     it->odd = metrics_counter("http_odd_answers_total", "Answers that did not fit their route.",
                               METRIC_NO_LABELS);
     it->connections = metrics_gauge("http_connections", "Open connections.", METRIC_NO_LABELS);

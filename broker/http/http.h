@@ -10,7 +10,7 @@
  *
  * Bounds, and the answer at each: http.connections_max (closed at once), http.inflight_max (503),
  * http.headers_max (431), http.body_max (413), http.deadline from a request's first byte to its
- * last (408, closed) and for the client to take a response (cut off), HTTP_ANSWER_S for an answer
+ * last (408, closed) and for the client to take a response (cut off), http.answer_max for an answer
  * from inside (503), HTTP_IDLE_S between requests (closed), HTTP_LIST_MAX for a list (500). */
 #ifndef HTTP_H
 #define HTTP_H
@@ -19,7 +19,6 @@
 
 enum {
     HTTP_IDLE_S = 75,
-    HTTP_ANSWER_S = 30,
     HTTP_LINGER_S = 1, /* For a client to read the last response before its end is cut. */
     HTTP_LIST_MAX = 512 * 1024,
 };

@@ -82,7 +82,7 @@ struct http_metrics {
         struct metric_counter *counter;
     } problems[HTTP_PROBLEMS_MAX];
     struct metric_counter *status[6]; /* By hundreds. */
-    struct metric_counter *refused, *stale, *cut_off, *odd;
+    struct metric_counter *refused, *stale, *cut_off, *odd, *unanswered;
     struct metric_gauge *connections, *inflight;
     /* [0]: what never became a message; [1 + i]: the request of route i. */
     struct metric_histogram *seconds[1 + ROUTES_MAX];
@@ -96,7 +96,7 @@ struct port {
     int64_t peer_cost,
         peer_most; /* Of one request (0 = no limit), of a full bucket: ns of refill. */
     int spare_fd;  /* Given up for a moment when the process has no descriptor left. */
-    int64_t deadline;
+    int64_t deadline, answer_max;
     size_t head_max, body_max, in_max;
     uint32_t connections_max, inflight_max;
 

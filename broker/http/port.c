@@ -22,7 +22,7 @@ enum { LOOK = EVLOOP_ONCE | EVLOOP_NONBLOCK };
 static int64_t phase_lasts(const struct port *self, enum phase phase) {
     switch (phase) {
     case PHASE_idle: return HTTP_IDLE_S * NS_PER_S;
-    case PHASE_waiting: return HTTP_ANSWER_S * NS_PER_S;
+    case PHASE_waiting: return self->answer_max;
     case PHASE_lingering: return HTTP_LINGER_S * NS_PER_S;
     case PHASE_receiving:
     case PHASE_writing:
@@ -125,6 +125,7 @@ static struct event_base *make_base(void) {
 
 static void http_port_reload(struct port *self, const struct config *config) {
     self->deadline = config->http_deadline;
+    self->answer_max = config->http_answer_max;
     self->inflight_max = (uint32_t)config->http_inflight_max;
     if (!http_peers_set(self, config)) log_error("http", "no memory for a rate limit", LOG_END);
 }
@@ -269,9 +270,10 @@ static void expire(struct connection *it) {
         http_problem_plain(it, PROBLEM_timed_out, NULL);
         return;
     case PHASE_waiting:
+        metric_add(self->metrics.unanswered, 1);
         log_warn("http", "no answer", LOG_TEXT("route", it->route->name),
                  LOG_HEX("trace", it->trace), LOG_END);
-        http_problem_plain(it, PROBLEM_unavailable, NULL);
+        http_problem_plain(it, PROBLEM_unavailable, "There was no answer; it may have been done.");
         return;
     case PHASE_writing: metric_add(self->metrics.cut_off, 1); break;
     case PHASE_idle:
