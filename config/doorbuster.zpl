@@ -197,6 +197,17 @@ payment
 mail
     # Mail server, as smtp://host:port; empty sends no mail.
     smtp_url = ""
+    # Encryption to the mail server: none, by STARTTLS (never without, whatever the server says), or from the first byte.
+    # One of none|starttls|tls.
+    tls = none
+    # Certificates (PEM) that vouch for the mail server's; empty takes the system's.
+    ca_file = ""
+    # Whether the mail server's certificate must be valid, and of its name.
+    verify = yes
+    # Name to log in at the mail server with, only over an encrypted connection; empty does not.
+    user = ""
+    # File with the password of mail.user.
+    password_file = ""
     # Sender of the mail.
     from = "doorbuster@localhost"
     # Time to hand over one mail.

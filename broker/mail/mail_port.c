@@ -1,4 +1,5 @@
 /* mail -> mailed */
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,21 +15,47 @@ struct port {
     struct heads heads;
 };
 
+static enum smtp_tls tls_of(const char *word) {
+    if (strcmp(word, "tls") == 0) return SMTP_TLS_tls;
+    return strcmp(word, "starttls") == 0 ? SMTP_TLS_starttls : SMTP_TLS_none;
+}
+
+static struct smtp *open_smtp(const struct config *config, const char *password) {
+    const struct smtp_config smtp = { .url = config->mail_smtp_url,
+                                      .tls = tls_of(config->mail_tls),
+                                      .ca_file = config->mail_ca_file,
+                                      .unverified = !config->mail_verify,
+                                      .user = config->mail_user,
+                                      .password = password,
+                                      .from = config->mail_from,
+                                      .timeout_ns = config->mail_timeout,
+                                      .in_flight_max = 16 };
+    if (smtp.tls != SMTP_TLS_none && smtp.unverified)
+        log_warn("mail", "mail.verify is off: anybody may pretend to be the mail server", LOG_END);
+    struct smtp *self = smtp_open(&smtp);
+    if (self == NULL)
+        log_error("mail",
+                  "mail.smtp_url or mail.from cannot be used, or mail.user without mail.tls",
+                  LOG_END);
+    return self;
+}
+
 static struct port *open_port(const struct port_setup *setup) {
     const struct config *config = setup->config;
+    struct config_error error;
+    char password[CONFIG_SECRET_SIZE] = "";
     struct port *self = calloc(1, sizeof *self);
     if (self == NULL || config->mail_smtp_url[0] == 0) return self;
-    struct smtp_config smtp = { .url = config->mail_smtp_url,
-                                .from = config->mail_from,
-                                .timeout_ns = config->mail_timeout,
-                                .in_flight_max = 16 };
-    self->smtp = smtp_open(&smtp);
-    if (self->smtp == NULL) {
-        log_error("mail", "mail.smtp_url or mail.from cannot be used", LOG_END);
-        free(self);
-        return NULL;
-    }
-    return self;
+    bool good =
+        config->mail_user[0] == 0 || config_secret(config->mail_password_file, password, &error);
+    if (!good)
+        log_error("mail", "mail.password_file cannot be used", LOG_TEXT("why", error.text),
+                  LOG_END);
+    if (good) self->smtp = open_smtp(config, password);
+    sodium_memzero(password, sizeof password);
+    if (self->smtp != NULL) return self;
+    free(self);
+    return NULL;
 }
 
 static void close_port(struct port *self) {

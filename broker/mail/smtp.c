@@ -6,6 +6,7 @@
 #include <curl/curl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 #include "broker/crash.h"
 #include "broker/mail/compose.h"
 
-enum { URL_MAX = 255, THREADS_MAX = 4, MS_NS = 1000000 };
+enum { URL_MAX = 255, CREDENTIAL_MAX = 511, THREADS_MAX = 4, MS_NS = 1000000 };
 
 struct job {
     struct job *next;
@@ -37,9 +38,12 @@ struct list {
 struct smtp {
     int64_t timeout_ns;
     uint32_t in_flight_max;
-    char url[URL_MAX + SMTP_ADDRESS_MAX + 3]; /* With our name behind it, for EHLO. */
+    char url[URL_MAX + SMTP_ADDRESS_MAX + 4]; /* With our name behind it, for EHLO. */
     char from[SMTP_ADDRESS_MAX + 1];
     char envelope_from[SMTP_ADDRESS_MAX + 3];
+    enum smtp_tls tls;
+    bool unverified;
+    char ca_file[URL_MAX + 1], user[CREDENTIAL_MAX + 1], password[CREDENTIAL_MAX + 1];
     int event;
     pthread_t threads[THREADS_MAX];
     uint32_t thread_count; /* Started ones. */
@@ -97,6 +101,23 @@ static int give_up(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl
     return atomic_load(&self->stopping) ? 1 : 0;
 }
 
+/* Who may hear us, and who we are. */
+static CURLcode protect(const struct smtp *self, CURL *easy) {
+    CURLcode code = CURLE_OK;
+    if (self->tls == SMTP_TLS_none) return code;
+    code = curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, self->unverified ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, self->unverified ? 0L : 2L);
+    if (code == CURLE_OK && self->ca_file[0] != '\0')
+        code = curl_easy_setopt(easy, CURLOPT_CAINFO, self->ca_file);
+    if (code == CURLE_OK && self->user[0] != '\0')
+        code = curl_easy_setopt(easy, CURLOPT_USERNAME, self->user);
+    if (code == CURLE_OK && self->user[0] != '\0')
+        code = curl_easy_setopt(easy, CURLOPT_PASSWORD, self->password);
+    return code;
+}
+
 static CURLcode hand_over(const struct smtp *self, CURL *easy, struct job *job, char *error) {
     long left_ms = (long)((job->deadline - clock_mono()) / MS_NS);
 
@@ -124,7 +145,8 @@ static CURLcode hand_over(const struct smtp *self, CURL *easy, struct job *job, 
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, give);
     curl_easy_setopt(easy, CURLOPT_READDATA, job);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ignore);
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, self->url);
+    CURLcode code = protect(self, easy); /* Without its protection nothing is sent. */
+    if (code == CURLE_OK) code = curl_easy_setopt(easy, CURLOPT_URL, self->url);
     CRASH_POINT(mail_sending);
     if (code == CURLE_OK) code = curl_easy_perform(easy);
     CRASH_POINT(mail_sent);
@@ -138,6 +160,7 @@ static CURLcode hand_over(const struct smtp *self, CURL *easy, struct job *job, 
  * be set right; the mail stays. */
 static enum smtp_outcome sort(const struct job *job, CURLcode code) {
     if (code == CURLE_OK) return SMTP_sent;
+    if (code == CURLE_LOGIN_DENIED) return SMTP_retry; /* Whatever the number it is said with. */
     if (job->result.code < 550 || job->result.code > 559) return SMTP_retry;
     return code == CURLE_SEND_ERROR || job->at > 0 ? SMTP_rejected : SMTP_retry;
 }
@@ -203,19 +226,41 @@ static bool start_threads(struct smtp *self) {
     return self->thread_count == wanted;
 }
 
+static bool take(char *to, size_t size, const char *text) {
+    if (text == NULL) return true; /* Empty already. */
+    int length = snprintf(to, size, "%s", text);
+    return length >= 0 && (size_t)length < size;
+}
+
+static bool take_protection(struct smtp *self, const struct smtp_config *config) {
+    self->tls = config->tls;
+    self->unverified = config->unverified;
+    return take(self->ca_file, sizeof self->ca_file, config->ca_file) &&
+           take(self->user, sizeof self->user, config->user) &&
+           take(self->password, sizeof self->password, config->password);
+}
+
 static bool configure(struct smtp *self, const struct smtp_config *config) {
     size_t from_size = strlen(config->from);
     size_t url_size = strlen(config->url);
 
     if (!compose_address_good(config->from, from_size)) return false;
     if (config->in_flight_max == 0 || config->in_flight_max > SMTP_IN_FLIGHT_MAX) return false;
-    if (url_size > URL_MAX || strcspn(config->url, " \t\r\n") != url_size) return false;
-    if (strncmp(config->url, "smtp://", 7) != 0 && strncmp(config->url, "smtps://", 8) != 0) {
+    /* '@': a name and a password would stand before it, for everybody to read. */
+    if (url_size > URL_MAX || strcspn(config->url, " \t\r\n@") != url_size) return false;
+    const char *colon = strstr(config->url, "://");
+    if (colon == NULL || !take_protection(self, config)) return false;
+    if (strncmp(config->url, "smtps://", 8) == 0 && self->tls != SMTP_TLS_starttls)
+        self->tls = SMTP_TLS_tls;
+    else if (strncmp(config->url, "smtp://", 7) != 0)
         return false;
-    }
+    /* A password goes over an encrypted connection or nowhere. */
+    if (self->user[0] != '\0' && self->tls == SMTP_TLS_none) return false;
     memcpy(self->from, config->from, from_size + 1);
     (void)snprintf(self->envelope_from, sizeof self->envelope_from, "<%s>", self->from);
-    (void)snprintf(self->url, sizeof self->url, "%s/%s", config->url, strchr(self->from, '@') + 1);
+    (void)snprintf(self->url, sizeof self->url, "%s%s/%s",
+                   self->tls == SMTP_TLS_tls ? "smtps" : "smtp", colon,
+                   strchr(self->from, '@') + 1);
     self->timeout_ns = config->timeout_ns;
     self->in_flight_max = config->in_flight_max;
     return true;
@@ -226,6 +271,7 @@ struct smtp *smtp_open(const struct smtp_config *config) {
 
     if (self == NULL) return NULL;
     if (!configure(self, config) || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        sodium_memzero(self->password, sizeof self->password);
         free(self);
         return NULL;
     }
@@ -259,6 +305,7 @@ void smtp_close(struct smtp **self) {
     free(gone->jobs);
     pthread_cond_destroy(&gone->work);
     pthread_mutex_destroy(&gone->lock);
+    sodium_memzero(gone->password, sizeof gone->password);
     free(gone);
     curl_global_cleanup();
 }

@@ -24,12 +24,20 @@ enum {
 
 struct smtp;
 
-/* Texts are copied. */
+/* Encryption: STARTTLS is demanded, not only tried, so that nobody between can take it away. */
+enum smtp_tls { SMTP_TLS_none, SMTP_TLS_starttls, SMTP_TLS_tls };
+
+/* Texts are copied.  Members left at zero: no encryption, no login; `unverified` says that any
+ * certificate will do. */
 struct smtp_config {
-    const char *url;        /* "smtp://host:port" or "smtps://host:port", nothing behind it. */
-    const char *from;       /* Sender; its domain ends the Message-IDs. */
-    int64_t timeout_ns;     /* For handing over one mail. */
-    uint32_t in_flight_max; /* 1 .. SMTP_IN_FLIGHT_MAX. */
+    const char *url; /* "smtp://host:port" or, with TLS, "smtps://host:port"; no login in it. */
+    enum smtp_tls tls;
+    const char *ca_file; /* Whom to trust; NULL or "": the system's. */
+    bool unverified;
+    const char *user, *password; /* NULL or "": no login.  Only with encryption. */
+    const char *from;            /* Sender; its domain ends the Message-IDs. */
+    int64_t timeout_ns;          /* For handing over one mail. */
+    uint32_t in_flight_max;      /* 1 .. SMTP_IN_FLIGHT_MAX. */
 };
 
 /* NULL: out of memory or descriptors, or a member that cannot be used.  Does not connect. */

@@ -11,78 +11,28 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
-#include <dirent.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker/clock.h"
 #include "broker/mail/smtp.h"
+#include "tests/lib/mail_receiver.h"
 
 #define MS_NS INT64_C(1000000)
 #define NOW   (INT64_C(1790000000) * INT64_C(1000000000))
 
-enum { PATIENCE_MS = 8000, FILE_SIZE = 65536 };
+enum { PATIENCE_MS = 8000 };
 
-static struct {
-    pid_t receiver;
-    char folder[64];
-    char url[64];
-    int mails; /* Taken so far. */
-} world;
+static struct mail_receiver world;
 
 static int set_up(void **state) {
-    char line[32] = "";
-    int out[2];
-
     (void)state;
-    (void)snprintf(world.folder, sizeof world.folder, "/tmp/test_smtp.XXXXXX");
-    assert_non_null(mkdtemp(world.folder));
-    assert_int_equal(pipe(out), 0);
-    world.receiver = fork();
-    assert_true(world.receiver >= 0);
-    if (world.receiver == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-        (void)dup2(out[1], STDOUT_FILENO);
-        (void)close(out[0]);
-        (void)close(out[1]);
-        /* Debian's own python, which python3-aiosmtpd belongs to. */
-        (void)execl("/usr/bin/python3", "python3", "tests/contract/smtp_receiver.py", world.folder,
-                    (char *)NULL);
-        _exit(127);
-    }
-    (void)close(out[1]);
-    FILE *told = fdopen(out[0], "r");
-    assert_non_null(told);
-    if (fgets(line, sizeof line, told) == NULL) {
-        print_error("no mail server: is python3-aiosmtpd installed?\n");
-        (void)fclose(told);
-        return -1;
-    }
-    (void)fclose(told);
-    (void)snprintf(world.url, sizeof world.url, "smtp://127.0.0.1:%.*s", (int)strcspn(line, "\n"),
-                   line);
-    return 0;
+    return mail_receiver_open(&world, NULL) ? 0 : -1;
 }
 
 static int tear_down(void **state) {
-    DIR *folder = opendir(world.folder);
-    char path[400];
-
     (void)state;
-    if (world.receiver > 0) {
-        (void)kill(world.receiver, SIGTERM);
-        (void)waitpid(world.receiver, NULL, 0);
-    }
-    assert_non_null(folder);
-    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        (void)snprintf(path, sizeof path, "%s/%s", world.folder, entry->d_name);
-        if (entry->d_name[0] != '.') (void)unlink(path);
-    }
-    (void)closedir(folder);
-    assert_int_equal(rmdir(world.folder), 0);
+    mail_receiver_close(&world);
     return 0;
 }
 
@@ -131,17 +81,9 @@ static struct smtp_result send_to(struct smtp *smtp, int64_t id, const char *to)
     return result;
 }
 
-/* The next mail the server has taken, with its envelope. */
 static const char *arrived(void) {
-    static char text[FILE_SIZE];
-    char path[128];
-
-    (void)snprintf(path, sizeof path, "%s/%d.eml", world.folder, ++world.mails);
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    size_t size = fread(text, 1, sizeof text - 1, file);
-    (void)fclose(file);
-    text[size] = '\0';
+    const char *text = mail_arrived(&world);
+    assert_non_null(text);
     return text;
 }
 
@@ -307,7 +249,7 @@ static void test_open_bounds(void **state) {
     };
 
     (void)state;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 9; i++) {
         struct smtp_config bad = good;
         if (i == 0) bad.url = "http://127.0.0.1";
         if (i == 1) bad.url = "smtp://127.0.0.1\r\nX";
@@ -315,6 +257,9 @@ static void test_open_bounds(void **state) {
         if (i == 3) bad.from = "a@b\r\nX: y";
         if (i == 4) bad.in_flight_max = 0;
         if (i == 5) bad.in_flight_max = SMTP_IN_FLIGHT_MAX + 1;
+        if (i == 6) bad.url = "smtp://me:secret@127.0.0.1:25";
+        if (i == 7) bad.user = "me", bad.password = "secret"; /* For everybody to hear. */
+        if (i == 8) bad.url = "smtps://127.0.0.1:25", bad.tls = SMTP_TLS_starttls;
         assert_null(smtp_open(&bad));
     }
 }
