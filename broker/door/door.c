@@ -179,8 +179,8 @@ static void judge(struct port *self, const struct door_client *client,
     }
 }
 
-static void take_frame(struct port *self, const struct door_client *client, const uint8_t *bytes,
-                       size_t size, int64_t now, struct outbox *out) {
+void door_take(struct port *self, const struct door_client *client, const uint8_t *bytes,
+               size_t size, int64_t now, struct outbox *out) {
     uint32_t before = self->incoming.count;
     bool good = size > 0 && frame_read(bytes, size, &self->incoming);
     if (!good || self->incoming.count != before + 1) {
@@ -229,7 +229,7 @@ static bool take_one(struct port *self, int64_t now, struct outbox *out) {
         client.identity_size = (uint32_t)zmq_msg_size(&identity);
         memcpy(client.identity, zmq_msg_data(&identity), client.identity_size);
         if (recognise(self, &body, &client, now)) {
-            take_frame(self, &client, zmq_msg_data(&body), zmq_msg_size(&body), now, out);
+            door_take(self, &client, zmq_msg_data(&body), zmq_msg_size(&body), now, out);
         } else {
             metric_add(self->forbidden, 1);
             door_refuse(self, &client, PROBLEM_forbidden, "", "This key may not come in any more.");

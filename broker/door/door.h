@@ -64,6 +64,9 @@ void door_send(struct port *self, const struct door_client *client, const struct
 void door_refuse(struct port *self, const struct door_client *client, enum problem problem,
                  const char *field, const char *detail);
 
+/* A frame, whatever is in it, from a client whose role is known. */
+void door_take(struct port *self, const struct door_client *client, const uint8_t *bytes,
+               size_t size, int64_t now, struct outbox *out);
 /* A valid command of a client who may give it. */
 void door_begin(struct port *self, const struct door_client *client,
                 const struct door_command *command, const struct message *message, int64_t now,
