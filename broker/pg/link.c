@@ -13,6 +13,7 @@
 
 #define MS INT64_C(1000000)
 
+enum { OPTIONS_MAX = 1024 };
 enum phase { AWAY, CONNECTING, IDLE, PREPARING, RUNNING };
 
 struct pg_link {
@@ -103,11 +104,28 @@ static const char *last_words(const struct pg_link *self) {
     return self->connection == NULL ? "no memory" : PQerrorMessage(self->connection);
 }
 
+/* The options that the connection would have had, and behind them ours: the last one counts, before
+ * what the role and the database are set to.  Without warnings a cancelled wait for a standby would
+ * look like success (H12).  Of a service file no options are read. */
+static void server_options(const struct pg_link *self, char *to, size_t size) {
+    PQconninfoOption *parts = PQconninfoParse(self->dsn, NULL);
+    const char *own = getenv("PGOPTIONS");
+    for (const PQconninfoOption *part = parts; part != NULL && part->keyword != NULL; part++)
+        if (strcmp(part->keyword, "options") == 0 && part->val != NULL) own = part->val;
+    int length = snprintf(to, size, "%s -c client_min_messages=warning", own != NULL ? own : "");
+    /* Cut off it would say something else; then the server shall refuse it. */
+    if (length < 0 || (size_t)length >= size) snprintf(to, size, "-c options=too_long");
+    PQconninfoFree(parts);
+}
+
 static PGconn *begin(const struct pg_link *self,
                      PGconn *(*start)(const char *const *, const char *const *, int)) {
-    const char *const names[] = { "dbname", "fallback_application_name", "client_encoding",
-                                  "tcp_user_timeout", NULL };
-    const char *const values[] = { self->dsn, self->who, "UTF8", "10000", NULL };
+    char options[OPTIONS_MAX];
+    const char *const names[] = { "dbname",          "fallback_application_name",
+                                  "client_encoding", "tcp_user_timeout",
+                                  "options",         NULL };
+    const char *const values[] = { self->dsn, self->who, "UTF8", "10000", options, NULL };
+    server_options(self, options, sizeof options);
     return start(names, values, 1);
 }
 

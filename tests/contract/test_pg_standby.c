@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "broker/pg/link.h"
 #include "tests/lib/pg_lot.h"
 
 enum { TRIES = 200, TURN_MS = 20 };
@@ -63,8 +64,7 @@ static void cancel_wait(void) {
     pg_wait(&pg);
 }
 
-static void cancelled_wait_is_unknown(void **state) {
-    (void)state;
+static void cancel_a_purchase(void) {
     int64_t order_id, rid;
     fresh_lot(1000, 5);
     want_standby("nowhere");
@@ -102,6 +102,53 @@ static void cancelled_wait_is_unknown(void **state) {
     pg_ask(&pg);
     assert_int_equal(decided(0)->outcome, outcome_accepted); /* The doubt was that statement's. */
     assert_account();
+}
+
+static void cancelled_wait_is_unknown(void **state) {
+    (void)state;
+    cancel_a_purchase();
+}
+
+/* Another connection of the port's, with these options. */
+static void port_anew(const char *options) {
+    pg_port.close(pg.port);
+    snprintf(pg.config.pg_dsn, sizeof pg.config.pg_dsn, "options='-c search_path=%s %s'", pg.schema,
+             options);
+    struct port_setup setup = { .config = &pg.config, .self = PORT_pg_shop };
+    pg.port = pg_port.open(&setup);
+    turns(50);
+}
+
+/* Somebody found warnings a nuisance: of the database, of the role, or of every connection. */
+static void it_is_heard_where_warnings_are_off(void **state) {
+    (void)state;
+    char *database = PQescapeIdentifier(root, PQdb(pg.sql), strlen(PQdb(pg.sql)));
+    char *role = PQescapeIdentifier(root, PQuser(pg.sql), strlen(PQuser(pg.sql)));
+    pg_exec(root, "ALTER DATABASE %s SET client_min_messages = error", database);
+    pg_exec(root, "ALTER ROLE %s SET client_min_messages = error", role);
+    port_anew("");
+    cancel_a_purchase();
+    port_anew("-c client_min_messages=error");
+    cancel_a_purchase();
+    pg_exec(root, "ALTER ROLE %s RESET client_min_messages", role);
+    pg_exec(root, "ALTER DATABASE %s RESET client_min_messages", database);
+    PQfreemem(database);
+    PQfreemem(role);
+}
+
+/* What the address of the database asks for stays. */
+static void other_options_stay(void **state) {
+    (void)state;
+    uint32_t size;
+    char why[400];
+    struct pg_link *link =
+        link_open("options='-c statement_timeout=71s -c client_min_messages=error'", "test", 0);
+    if (!link_connect(link, why, sizeof why)) fail_msg("%s", why);
+    assert_true(link_run(link, "SHOW statement_timeout", 0, NULL));
+    assert_string_equal(link_value(link, 0, 0, &size), "71s");
+    assert_true(link_run(link, "SHOW client_min_messages", 0, NULL));
+    assert_string_equal(link_value(link, 0, 0, &size), "warning");
+    link_close(link);
 }
 
 /* The server ends the process that waits: the connection is lost, which is unknown as well. */
@@ -173,6 +220,8 @@ static int close_pg(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cancelled_wait_is_unknown),
+        cmocka_unit_test(it_is_heard_where_warnings_are_off),
+        cmocka_unit_test(other_options_stay),
         cmocka_unit_test(terminated_wait_is_unknown),
         cmocka_unit_test(doubt_is_of_one_connection),
     };
