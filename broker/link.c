@@ -70,9 +70,7 @@ static const struct link_peer *peer_of(const struct links *self, uint16_t node) 
 
 /* The highest protocol that both speak; 0 when there is none. */
 static uint8_t agree(const struct link_mesh *mesh, uint32_t peer_min, uint32_t peer_max) {
-    uint32_t high = mesh->protocol_max < peer_max ? mesh->protocol_max : peer_max;
-    uint32_t low = mesh->protocol_min > peer_min ? mesh->protocol_min : peer_min;
-    return high >= low ? (uint8_t)high : 0;
+    return (uint8_t)protocol_common(mesh->protocol_min, mesh->protocol_max, peer_min, peer_max);
 }
 
 static struct way *way_make(struct links *self, uint16_t node, uint8_t thread) {
@@ -174,7 +172,7 @@ static bool connected(struct links *self, struct way *way) {
 }
 
 /* Puts a frame on the socket, with its head; an empty one when pack is NULL. */
-static bool put(struct links *self, struct way *way, struct pack *pack) {
+static bool put(struct links *self, struct way *way, struct pack *pack, int64_t now) {
     uint8_t empty[LINK_HEAD_SIZE];
     uint8_t *bytes = pack != NULL ? pack->frame.bytes : empty;
     struct link_head head = { .protocol_min = (uint8_t)self->mesh->protocol_min,
@@ -189,7 +187,8 @@ static bool put(struct links *self, struct way *way, struct pack *pack) {
                               .stream = way->stream,
                               .first = way->sent + 1,
                               .ack_stream = way->their_stream,
-                              .ack = way->heard };
+                              .ack = way->heard,
+                              .sent_at = way->protocol >= PROTOCOL_SENT_AT ? now : 0 };
     if (!connected(self, way)) return false;
     link_head_write(&head, bytes);
     size_t size = pack != NULL ? pack->frame.size : sizeof empty;
@@ -217,26 +216,25 @@ static bool has_credit(const struct way *way) {
     return flying == 0 || flying + way->first->frame.count <= way->window;
 }
 
-static void way_flush(struct links *self, struct way *way, int64_t mono) {
+static void way_flush(struct links *self, struct way *way, int64_t now, int64_t mono) {
     bool any = false;
-    while (way->first != NULL && has_credit(way) && put(self, way, way->first)) {
+    while (way->first != NULL && has_credit(way) && put(self, way, way->first, now)) {
         pack_free(way);
         any = true;
     }
     /* Whoever sends nothing back says at least what it has heard: a turn receives less than a
      * window or all of it, so the other side never waits for long. */
-    if (way->owes && way->protocol != 0) put(self, way, NULL);
+    if (way->owes && way->protocol != 0) put(self, way, NULL, now);
     if (mono < way->next_probe) return;
     way->next_probe = mono + (int64_t)LINK_PROBE_MS * MS;
-    if (!any && way->protocol != 0) put(self, way, NULL);
+    if (!any && way->protocol != 0) put(self, way, NULL, now);
 }
 
 static void flush(struct links *self, int64_t now) {
     int64_t mono = clock_mono();
     uint64_t flying = 0, waiting = 0;
-    (void)now;
     for (struct way *way = self->ways; way != NULL; way = way->next) {
-        way_flush(self, way, mono);
+        way_flush(self, way, now, mono);
         flying += way->sent - way->acked;
         waiting += way->queued - way->sent;
     }
@@ -302,7 +300,18 @@ static bool accepts(struct links *self, const struct link_head *head, const char
     return !mesh->named || speaks_for_itself(self, head, name);
 }
 
-static void take_frame(struct links *self, zmq_msg_t *frame, struct batch *to) {
+/* What was so far away on the sender's clock when the frame left is as far away on ours. */
+static void move_deadlines(struct batch *batch, uint32_t from, int64_t sent_at, int64_t now) {
+    for (uint32_t i = from; i < batch->count; i++) {
+        int64_t *deadline = &batch->items[i].head.deadline, left, moved;
+        if (*deadline == 0 || __builtin_sub_overflow(*deadline, sent_at, &left) ||
+            __builtin_add_overflow(now, left, &moved))
+            continue;
+        *deadline = moved > 0 ? moved : 1; /* 0 would be none. */
+    }
+}
+
+static void take_frame(struct links *self, zmq_msg_t *frame, int64_t now, struct batch *to) {
     struct link_mesh *mesh = self->mesh;
     const uint8_t *bytes = zmq_msg_data(frame);
     size_t size = zmq_msg_size(frame);
@@ -323,6 +332,7 @@ static void take_frame(struct links *self, zmq_msg_t *frame, struct batch *to) {
         metric_add(mesh->malformed, 1);
         log_error("link", "frame is malformed", LOG_I64("node", head.from_node), LOG_END);
     }
+    if (head.sent_at != 0) move_deadlines(to, before, head.sent_at, now);
     metric_add(mesh->received, to->count - before);
     uint32_t skipped = skips.unknown + skips.invalid;
     if (skipped > 0) {
@@ -335,10 +345,9 @@ static void take_frame(struct links *self, zmq_msg_t *frame, struct batch *to) {
 static bool receive(struct links *self, int64_t now, struct batch *to) {
     bool any = false;
     zmq_msg_t frame;
-    (void)now;
     zmq_msg_init(&frame);
     while (to->count < TURN_MESSAGES && zmq_msg_recv(&frame, self->pull, ZMQ_DONTWAIT) >= 0) {
-        take_frame(self, &frame, to);
+        take_frame(self, &frame, now, to);
         any = true;
     }
     zmq_msg_close(&frame);

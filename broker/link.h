@@ -18,6 +18,10 @@
  * process on this endpoint: dropped, counted.  Both sides of a link name the protocols they speak;
  * the highest common one is used, and a frame without one in common is refused and counted.
  *
+ * A deadline is a time of its sender's clock.  From protocol 2 on a frame tells what that clock
+ * said when it left, and the receiver moves deadlines to its own: clocks that differ refuse nobody.
+ * What the frame spends on the way is given to the deadline in addition.
+ *
  * With CURVE a frame counts only when the key of its connection is the one of the node it says it
  * is from: the allow-list gives the key a name, the map gives the number a name.  Others are
  * refused, counted (link_impostor_total) and logged. */
@@ -26,10 +30,9 @@
 
 #include "broker/curve.h"
 #include "broker/host.h"
+#include "schema/protocol.h"
 
 enum {
-    LINK_PROTOCOL_MIN = 1, /* What this program speaks, oldest and newest. */
-    LINK_PROTOCOL_MAX = 1,
     LINK_ENDPOINT_SIZE = 128,
     LINK_ENDPOINTS_SIZE = 1024,
     LINK_PEERS_MAX = PLACEMENT_NODES_MAX,

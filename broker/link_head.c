@@ -49,6 +49,7 @@ void link_head_write(const struct link_head *self, uint8_t *to) {
     put64(to + 32, self->first);
     put64(to + 40, self->ack_stream);
     put64(to + 48, self->ack);
+    put64(to + 56, (uint64_t)self->sent_at);
 }
 
 bool link_head_read(struct link_head *self, const uint8_t *from, size_t size) {
@@ -65,6 +66,7 @@ bool link_head_read(struct link_head *self, const uint8_t *from, size_t size) {
                                 .stream = get64(from + 24),
                                 .first = get64(from + 32),
                                 .ack_stream = get64(from + 40),
-                                .ack = get64(from + 48) };
+                                .ack = get64(from + 48),
+                                .sent_at = (int64_t)get64(from + 56) };
     return true;
 }

@@ -20,6 +20,7 @@ struct link_head {
     uint64_t first;      /* Number of the first message; without messages, of the next one. */
     uint64_t ack_stream; /* Stream of the other direction, and the highest number seen in it. */
     uint64_t ack;
+    int64_t sent_at; /* The sender's wall time, ns; 0 = it did not say (protocol 1). */
 };
 
 /* Writes LINK_HEAD_SIZE bytes. */

@@ -62,8 +62,8 @@ struct link_mesh *link_mesh_open(const struct link_setup *setup) {
     if (self == NULL) return NULL;
     self->config = setup->config;
     self->node = setup->node;
-    self->protocol_min = setup->protocol_min ? setup->protocol_min : LINK_PROTOCOL_MIN;
-    self->protocol_max = setup->protocol_max ? setup->protocol_max : LINK_PROTOCOL_MAX;
+    self->protocol_min = setup->protocol_min ? setup->protocol_min : PROTOCOL_OLDEST;
+    self->protocol_max = setup->protocol_max ? setup->protocol_max : PROTOCOL_NEWEST;
     snprintf(self->name, sizeof self->name, "%s", setup->name);
     pthread_mutex_init(&self->lock, NULL);
     measure(self);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "actors/broker/broker.h"
+#include "schema/protocol.h"
 
 static uint16_t index_of(const struct broker *self, const struct broker_node *node) {
     return (uint16_t)(node - self->nodes);
@@ -195,9 +196,29 @@ static bool number_is_taken(const struct broker *self, const struct broker_node 
     return false;
 }
 
+/* With whom we share no protocol, other nodes of our age cannot work either: before it gets a
+ * place, a number or something to serve. */
+static bool shares_protocol(const struct message *in, struct outbox *out) {
+    const struct node_hello *hello = BODY(in, node_hello);
+    uint32_t lo = hello->protocol_min, hi = hello->protocol_max;
+    struct broker_node stranger = { 0 };
+    if (protocol_common(PROTOCOL_OLDEST, PROTOCOL_NEWEST, lo, hi) != 0) return true;
+    struct text why = outbox_printf(
+        out, "its program is too %s: it speaks protocols %u to %u, we %u to %u",
+        hi < PROTOCOL_OLDEST ? "old" : "new", lo, hi, PROTOCOL_OLDEST, PROTOCOL_NEWEST);
+    copy_text(stranger.name, sizeof stranger.name, hello->name);
+    broker_event(out, "refused", &stranger, why);
+    struct failed *failed = REPLY(out, in, failed);
+    failed->problem = PROBLEM_out_of_range;
+    failed->what = in->head.type;
+    failed->detail = why;
+    return false;
+}
+
 void broker_on_hello(struct broker *self, const struct message *in, int64_t now,
                      struct outbox *out) {
     const struct node_hello *hello = BODY(in, node_hello);
+    if (!shares_protocol(in, out)) return;
     struct broker_node *node = node_for(self, in, hello, out);
     if (node == NULL) return;
     node->seen_at = now;

@@ -64,6 +64,7 @@ void broker_on_node_list(struct broker *self, const struct message *in, int64_t 
         row->shards = outbox_printf(out, "%s", shards);
         row->spare = outbox_printf(out, "%s", spare);
         row->endpoints = (struct text){ node->endpoints, node->endpoints_size };
+        row->protocol = node->protocol_max;
         rows++;
     }
     struct rows_end *end = ANSWER(out, in, rows_end);

@@ -89,8 +89,8 @@ void *member_connect(void *context, const struct config *config, const char *nam
 static bool ask(void *dealer, const char *name, int64_t run) {
     struct node_hello hello = { .name = text_of(name),
                                 .run = run,
-                                .protocol_min = LINK_PROTOCOL_MIN,
-                                .protocol_max = LINK_PROTOCOL_MAX };
+                                .protocol_min = PROTOCOL_OLDEST,
+                                .protocol_max = PROTOCOL_NEWEST };
     struct frame frame = { 0 };
     frame_append(&frame,
                  &(struct message){ { .type = MSG_node_hello, .to = ACTOR_broker }, &hello });

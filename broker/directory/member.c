@@ -123,8 +123,8 @@ static void say_hello(struct port *self, struct outbox *out) {
     const struct member_self *me = self->self;
     struct node_hello hello = { .name = text_of(me->name),
                                 .run = me->run,
-                                .protocol_min = LINK_PROTOCOL_MIN,
-                                .protocol_max = LINK_PROTOCOL_MAX,
+                                .protocol_min = PROTOCOL_OLDEST,
+                                .protocol_max = PROTOCOL_NEWEST,
                                 .node = me->node,
                                 .own_lease = me->own_lease,
                                 .hosts = { self->hosts, self->hosts_size },

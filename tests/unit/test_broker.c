@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "actors/broker/broker.h"
+#include "schema/protocol.h"
 #include "tests/lib/actor_probe.h"
 
 static struct probe probe;
@@ -171,6 +172,26 @@ static void later_run_of_a_name_replaces_the_earlier(void **state) {
     assert_int_equal(probe_count(&probe, PORT_directory, MSG_failed), 2);
 }
 
+static void hello_of_protocols(const char *name, uint32_t oldest, uint32_t newest) {
+    struct node_hello body = {
+        .name = text_of(name), .run = 90, .protocol_min = oldest, .protocol_max = newest
+    };
+    probe.head.request = 7;
+    probe_give(&probe, PORT_directory, &body, MSG_node_hello);
+}
+
+static void without_a_common_protocol_nobody_joins(void **state) {
+    (void)state;
+    hello_of_protocols("later", PROTOCOL_NEWEST + 1, PROTOCOL_NEWEST + 2);
+    const struct failed *failed = PROBE_SENT(&probe, PORT_directory, failed, 0);
+    assert_int_equal(failed->problem, PROBLEM_out_of_range);
+    assert_memory_equal(failed->detail.at, "its program is too new: ", 24);
+    assert_true(event("refused", "later"));
+    assert_int_equal(probe_count(&probe, PORT_pg_shop, MSG_worker_lease), 0);
+    hello_of_protocols("later", PROTOCOL_NEWEST, PROTOCOL_NEWEST + 2);
+    assert_int_equal(probe_count(&probe, PORT_pg_shop, MSG_worker_lease), 1);
+}
+
 static void old_maps_and_unknown_nodes_are_answered(void **state) {
     (void)state;
     hello("a", 50, 5, core_hosts, 7);
@@ -305,6 +326,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(incumbent_stays_and_the_spare_takes_over, setup, teardown),
         cmocka_unit_test_setup_teardown(load_is_spread, setup, teardown),
         cmocka_unit_test_setup_teardown(later_run_of_a_name_replaces_the_earlier, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_a_common_protocol_nobody_joins, setup, teardown),
         cmocka_unit_test_setup_teardown(old_maps_and_unknown_nodes_are_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_dead_letters, setup, teardown),
         cmocka_unit_test_setup_teardown(operator_moves_a_shard, setup, teardown),

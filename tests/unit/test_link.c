@@ -1,6 +1,7 @@
 /* Links between nodes, two meshes in one process: whole and in order, never more under way than
  * granted, full is answered and loses nothing, broken connections and earlier processes are found
- * out and counted, two versions agree or part, a key speaks as its own node. */
+ * out and counted, two versions agree or part, a key speaks as its own node,
+ * deadlines are as far away on one clock as on the other. */
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,7 +36,8 @@ struct side {
 static char dir[64];
 static struct side sides[4]; /* By node number. */
 static struct link_peers peers;
-static void *raw; /* Context of sockets that are not a link's, and these. */
+static int64_t deadline; /* Of what is said. */
+static void *raw;        /* Context of sockets that are not a link's, and these. */
 static void *raws[4];
 static bool keyed; /* tcp with CURVE instead of ipc. */
 
@@ -144,6 +146,7 @@ static int teardown(void **state) {
     if (raw != NULL) zmq_ctx_term(raw);
     raw = NULL;
     keyed = false;
+    deadline = 0;
     nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     return 0;
 }
@@ -155,7 +158,8 @@ static enum links_sent say(uint16_t from, uint16_t to, uint64_t number, bool mus
                                  .to = ACTOR_order,
                                  .origin = PORT_http,
                                  .node = from,
-                                 .request = number },
+                                 .request = number,
+                                 .deadline = deadline },
                                &body };
     return link_links.send(sides[from].links, to, 0, &message, must);
 }
@@ -461,6 +465,38 @@ static void number_that_is_not_on_the_map_yet(void **state) {
     assert_int_equal(counted("link_gap_total"), 10);
 }
 
+/* The deadline with which a message arrives that has 300 ms left when it leaves, at a clock that is
+ * an hour ahead. */
+static int64_t arrives_with(int64_t left_at, uint32_t protocol_max) {
+    static const int64_t hour = INT64_C(3600000000000);
+    close_side(A);
+    close_side(B);
+    peers.count = 0;
+    open_side(A, 1, protocol_max);
+    open_side(B, 1, 2);
+    know(A, 1, protocol_max, A);
+    know(B, 1, 2, B);
+    tell_all();
+    deadline = left_at + INT64_C(300000000);
+    assert_int_equal(say(A, B, 1, true), LINKS_SENT);
+    for (int i = 0; i < 2000 && sides[B].in.count == 0; i++) {
+        link_links.flush(sides[A].links, left_at);
+        pause_ms(1);
+        link_links.receive(sides[B].links, left_at + hour, &sides[B].in);
+    }
+    assert_int_equal(sides[B].in.count, 1);
+    return sides[B].in.items[0].head.deadline - hour;
+}
+
+static void deadlines_move_to_the_receivers_clock(void **state) {
+    (void)state;
+    int64_t left_at = now();
+    assert_int_equal(arrives_with(left_at, 2), left_at + INT64_C(300000000));
+    /* Protocol 1 says nothing of its clock. */
+    assert_int_equal(arrives_with(left_at, 1),
+                     left_at + INT64_C(300000000) - INT64_C(3600000000000));
+}
+
 static void tcp_needs_keys(void **state) {
     (void)state;
     struct config config = sides[A].config;
@@ -485,6 +521,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(earlier_process_on_the_endpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(lost_frames_heal_the_window, setup, teardown),
         cmocka_unit_test_setup_teardown(versions_agree_or_part, setup, teardown),
+        cmocka_unit_test_setup_teardown(deadlines_move_to_the_receivers_clock, setup, teardown),
         cmocka_unit_test_setup_teardown(key_speaks_as_its_own_node, setup_keyed, teardown),
         cmocka_unit_test_setup_teardown(number_that_is_not_on_the_map_yet, setup_keyed, teardown),
         cmocka_unit_test_setup_teardown(tcp_needs_keys, setup, teardown),
