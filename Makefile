@@ -190,9 +190,11 @@ $(call ok,$(E2E_SH_NAMES)): $(B)/ok/%.ok: tests/% tools/attempt tools/stack $(PR
 	$(ATTEMPT) $* $(STACKED) $<
 	$(DONE)
 $(call ok,e2e/test_deploy.sh): docs/operations.md $(shell find deploy -type f)
-$(call ok,e2e/test_actor_crash.sh): export MUTANT_CC := $(CC)
-$(call ok,e2e/test_actor_crash.sh): export MUTANT_FLAGS := $(CFLAGS) $(BASE_CPPFLAGS) -std=c11 -pthread $(VARIANT_FLAGS)
-$(call ok,e2e/test_actor_crash.sh): export MUTANT_LIBS := $(PKG_LIBS) -lm
+# Tests that build a program of their own.
+BUILDING := $(call ok,e2e/test_actor_crash.sh e2e/test_versions.sh)
+$(BUILDING): export MUTANT_CC := $(CC)
+$(BUILDING): export MUTANT_FLAGS := $(CFLAGS) $(BASE_CPPFLAGS) -std=c11 -pthread $(VARIANT_FLAGS)
+$(BUILDING): export MUTANT_LIBS := $(PKG_LIBS) -lm
 $(call ok,e2e/test_docs.sh): README.md CONTRIBUTING.md $(wildcard docs/*.md) tools/api-tables tools/demo-sale
 $(call ok,$(SCRIPT_NAMES)): $(B)/ok/%.ok: tests/% $(addprefix tools/,attempt summary embed tidy stack)
 	$(ATTEMPT) $* $<

@@ -163,12 +163,12 @@ node_kill() { # NAME: kill -9
 node_stop() { # NAME
     kill -s TERM "$(cat "$DIR/$1.pid")" && until_true 12 gone "$(cat "$DIR/$1.pid")"
 }
-# Again with its own command.
-node_start() { # NAME
+# Again with its own command, by this program or by another one.
+node_start() { # NAME [PROGRAM]
     local words enter=()
     mapfile -t words <"$DIR/$1.args"
     [ ! -s "$DIR/$1.enter" ] || mapfile -t enter <"$DIR/$1.enter"
-    ${enter[@]+"${enter[@]}"} "$BUILD/doorbuster" "${words[@]}" >>"$DIR/$1.log" 2>&1 </dev/null &
+    ${enter[@]+"${enter[@]}"} "${2:-$BUILD/doorbuster}" "${words[@]}" >>"$DIR/$1.log" 2>&1 </dev/null &
     disown $!
     mine+=($!)
     echo $! >"$DIR/$1.pid"
