@@ -201,6 +201,12 @@ static bool wait_for(struct catalogue *self, const struct message *in, int64_t n
     return false;
 }
 
+/* It may have been made by a commit whose answer was lost: then it is known at the next try. */
+static void look_for(int64_t sale_id, struct outbox *out) {
+    ASK(out, PORT_pg_shop, sale_rows_get, ACTOR_catalogue, (uint64_t)sale_id, 0)->sale_id = sale_id;
+    ASK(out, PORT_pg_shop, lot_rows_get, ACTOR_catalogue, (uint64_t)sale_id, 0)->sale_id = sale_id;
+}
+
 void catalogue_on_sale_move(struct catalogue *self, const struct message *in, int64_t now,
                             struct outbox *out) {
     const struct sale_move *move = BODY(in, sale_move);
@@ -208,6 +214,7 @@ void catalogue_on_sale_move(struct catalogue *self, const struct message *in, in
     if (sale == NULL) {
         bool known = self->sales_known && self->lots_known;
         refuse_move(in, known ? PROBLEM_not_found : PROBLEM_unavailable, (struct text){ 0 }, out);
+        if (known && outbox_room(out) >= 2) look_for(move->sale_id, out);
         return;
     }
     bool there = arrived(sale->state, move->to);

@@ -57,7 +57,7 @@ static void store(const struct message *asked) {
             struct lot_view lot = lot_row(n);
             probe_answer(&probe, asked, &lot, MSG_lot_view);
         }
-        end_rows(asked, LOTS);
+        end_rows(asked, world.state != sale_state_none ? LOTS : 0);
         return;
     case MSG_sale_move:
         if (world.state != BODY(asked, sale_move)->to) {

@@ -116,6 +116,18 @@ static void a_sale_is_shown_with_its_lots(void **state) {
 
 /* ---- Life ---- */
 
+/* Its creation was committed, and the answer lost. */
+static void a_sale_that_was_made_unseen_is_found(void **state) {
+    (void)state;
+    start_in(sale_state_none, lot_state_none);
+    world.state = sale_state_draft;
+    move(sale_state_scheduled);
+    assert_int_equal(refused(), PROBLEM_not_found);
+    pass(100 * MS);
+    move(sale_state_scheduled);
+    assert_int_equal(PROBE_SENT(&probe, PORT_door, sale_view, -1)->state, sale_state_scheduled);
+}
+
 static void open_walks_from_draft_and_answers_when_the_lots_are_open(void **state) {
     (void)state;
     start_in(sale_state_draft, lot_state_none);
@@ -400,6 +412,7 @@ static void when_full_a_sale_and_a_lot_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        TEST(a_sale_that_was_made_unseen_is_found),
         TEST(asks_until_all_has_come_and_says_so_meanwhile),
         TEST(changes_are_told_and_older_rows_are_not),
         TEST(commands_get_ids_and_go_to_the_store),
