@@ -300,6 +300,14 @@ static void test_wrong_types(void **state) {
         assert_string_equal(value("HGET {s0}:meta seq"), "1");
         assert_string_equal(value("HGET {s0}:lot:12 available"), "4");
     }
+    fresh(NULL);
+    both("SET {s0}:j oops"); /* Nothing was journalled: the write itself finds it, before all
+                                others. */
+    reserve(102, 2, LOT, 1);
+    tell();
+    assert_true(said("problem=fenced"));
+    assert_string_equal(value("HGET {s0}:meta seq"), "0");
+    assert_string_equal(value("HGET {s0}:lot:11 available"), "5");
     both("SADD {s0}:meta oops"); /* Not even this stops a recovery. */
     both("DEL {s0}:lots");
     both("SET {s0}:lots oops");

@@ -90,6 +90,10 @@ int64_t check_held(struct world *self, int64_t lot_id, int64_t user_id);
 /* check_back_once.c: G12 and H23, whatever Redis says. */
 void check_redis_said(struct world *self, uint8_t process, const struct message *said);
 
+/* check_batch.c: H3, of what Redis was asked and said. */
+void check_batch(struct world *self, const struct message *in, uint32_t count,
+                 const struct batch *said);
+
 /* The catalogue's own comparison: what it mends only two writers may have caused, or a standby of
  * PostgreSQL that lags; anything else would be a hole that it hides. */
 void check_figures(struct world *self, const struct account_figures *figures);

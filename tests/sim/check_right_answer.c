@@ -42,7 +42,7 @@ static void judge_order(struct world *self, const struct request *request,
 
 static bool was_handed(const struct world *self, int64_t rid, int64_t order_id) {
     for (uint32_t i = 0; i < self->rid_count; i++) {
-        if (self->rids[i].rid == rid) return self->rids[i].order_id == order_id;
+        if (self->rids[i].rid == rid && self->rids[i].order_id == order_id) return true;
     }
     return false;
 }

@@ -45,6 +45,11 @@ static void failover(struct world *self) {
     world_note(self, "a standby of postgresql takes over: %u of %u orders, epoch %u of %u",
                self->standby->order_count, self->pg->order_count, self->standby->shards[0].epoch,
                self->pg->shards[0].epoch);
+    for (uint32_t k = 0; k < self->shards; k++) {
+        if (self->standby->shards[k].epoch == self->pg->shards[k].epoch) continue;
+        self->forgotten_from[k] = self->standby->shards[k].epoch;
+        self->forgotten_to[k] = self->pg->shards[k].epoch;
+    }
     model_pg_copy(self->pg, self->standby);
     self->pg->timeline = timeline + 1;
     self->pg_failovers++;

@@ -113,6 +113,14 @@ static void crash(struct world *self) {
     faults_redis_crash(self, any_shard(self), lost, wipe, away);
 }
 
+/* It has taken units and said so; what is on its way to it meets one that knows nothing of them. */
+void faults_redis_worst(struct world *self, uint32_t shard) {
+    struct draw *draw = &self->later_draw;
+    if (self->healed || self->swarm.worst == 0 || !draw_chance(draw, self->swarm.worst)) return;
+    uint32_t lost = 1 + draw_below(draw, 3);
+    faults_redis_crash(self, shard, lost, false, draw_span(draw, 0, 2 * SIM_MS));
+}
+
 static void everybody_connects(struct world *self, uint32_t shard) {
     world_note(self, "redis is there");
     for (uint8_t p = PROCESS_pairs; p < PROCESSES; p++)

@@ -128,9 +128,16 @@ static void on_restock_answer(struct world *self, const struct message *in) {
     }
 }
 
-/* A lot_add that was repeated because its answer was lost finds no units: it had been done. */
+/* A lot_add that was repeated because its answer was lost finds no units: it had been done.  Nor is
+ * there room for ever more sales: one that was made, and whose answer was lost, is taken. */
 static void on_restock_failed(struct world *self, const struct failed *failed) {
     struct operators *operators = self->operators;
+    if (operators->restock == RESTOCK_sale && failed->what == MSG_sale_create &&
+        self->pg->sale_count == PG_SALES_MAX) {
+        operators->second_sale = self->pg->sales[PG_SALES_MAX - 1].sale_id;
+        go_on(self, RESTOCK_lot);
+        return;
+    }
     if (operators->restock != RESTOCK_lot || failed->what != MSG_lot_add) return;
     if (failed->problem == PROBLEM_stock_short || failed->problem == PROBLEM_illegal_state ||
         failed->problem == PROBLEM_not_found) {
@@ -233,12 +240,14 @@ static bool has_lots(const struct world *self, const struct pg_sale *sale) {
 
 /* One that opens by itself is waited for: nobody can have asked for all of it before. */
 static bool on_its_way(const struct world *self, const struct pg_sale *sale) {
-    bool before = sale->state == sale_state_scheduled || sale->state == sale_state_warming ||
-                  sale->state == sale_state_ready;
+    bool before = sale->state == sale_state_draft || sale->state == sale_state_scheduled ||
+                  sale->state == sale_state_warming || sale->state == sale_state_ready;
     return before && has_lots(self, sale);
 }
 
 bool operators_content(const struct world *self) {
+    enum restock restock = self->operators != NULL ? self->operators->restock : RESTOCK_none;
+    if (restock != RESTOCK_none && restock != RESTOCK_done) return false;
     for (uint32_t i = 0; i < self->pg->sale_count; i++) {
         const struct pg_sale *sale = &self->pg->sales[i];
         if (sale->state == sale_state_paused || on_its_way(self, sale)) return false;

@@ -100,8 +100,16 @@ static bool is_last(struct world *self, const struct shopper *shopper, enum orde
     return true;
 }
 
+/* What is paid cannot be cancelled any more; he may ask. */
+static void regret(struct world *self, struct shopper *shopper, enum order_state state) {
+    if (state != order_state_paid || self->swarm.regrets == 0 || self->healed) return;
+    if (!draw_chance(&self->later_draw, self->swarm.regrets)) return;
+    shopper_send(self, shopper, MSG_order_cancel);
+}
+
 static void has_order(struct world *self, struct shopper *shopper, const struct order_view *view) {
     bool first = !shopper->got;
+    regret(self, shopper, view->state);
     shopper->got = true;
     shopper->pay_by = view->pay_by;
     if (first && shopper->lists) shopper_send(self, shopper, MSG_order_list);

@@ -35,6 +35,14 @@ void stores_close_redis(struct world *self, uint8_t process) {
     model_redis_fini(&self->pairs[process].redis);
 }
 
+static bool took_units(const struct world *self) {
+    for (uint32_t i = 0; i < self->out.count; i++) {
+        const struct message *said = &self->out.items[i];
+        if (said->head.type == MSG_reserved && !BODY(said, reserved)->seen) return true;
+    }
+    return false;
+}
+
 void stores_redis(struct world *self, uint8_t seat, const struct message *in, uint32_t count) {
     uint8_t process = self->seats[seat].process;
     struct model_redis *redis = &self->pairs[process].redis;
@@ -43,7 +51,10 @@ void stores_redis(struct world *self, uint8_t seat, const struct message *in, ui
     model_redis_handle(redis, in, count, world_clock(self, process), &out);
     for (uint32_t i = 0; i < self->out.count; i++)
         check_redis_said(self, process, &self->out.items[i]);
+    check_batch(self, in, count, &self->out);
+    bool took = took_units(self);
     world_deliver_out(self, seat);
+    if (took) faults_redis_worst(self, self->seats[seat].shard);
     if (redis->useless) { /* READONLY, LOADING: the port disconnects. */
         redis->useless = false;
         faults_redis_lose(self, process);

@@ -96,13 +96,16 @@ static void draw_victim(struct swarm *self, struct draw *draw) {
     self->victim = types[drawn];
 }
 
-void swarm_draw(struct swarm *self, struct draw *draw, uint64_t allowed) {
+void swarm_draw(struct swarm *self, struct draw *draw, struct draw *later, uint64_t allowed) {
     memset(self, 0, sizeof *self);
     self->ends = draw_span(draw, 8, 30) * SECOND;
     for (uint32_t i = 0; i < FAULT_COUNT; i++) {
-        if (draw_chance(draw, faults[i].share)) self->on |= UINT64_C(1) << i;
+        struct draw *from = i < FAULT_regret ? draw : later;
+        if (draw_chance(from, faults[i].share)) self->on |= UINT64_C(1) << i;
     }
     self->on &= allowed;
+    self->regrets = rate(later, 1000);
+    self->worst = rate(later, 200);
     draw_rates(self, draw);
     draw_victim(self, draw);
     for (size_t i = 0; i < sizeof strikes / sizeof *strikes; i++) {
@@ -129,11 +132,13 @@ void swarm_draw(struct swarm *self, struct draw *draw, uint64_t allowed) {
     if (!swarm_has(self, FAULT_mail_away)) self->mail_away = 0;
     if (!swarm_has(self, FAULT_cheats)) self->cheats = 0;
     if (!swarm_has(self, FAULT_mailbox)) self->mailbox = 0;
+    if (!swarm_has(self, FAULT_regret)) self->regrets = 0;
+    if (!swarm_has(self, FAULT_worst)) self->worst = 0;
 }
 
 int64_t swarm_latest(const struct swarm *self) {
     int64_t latest = self->delay_most;
-    if (self->reorder > 0) latest += self->reorder_most;
+    if (self->reorder > 0 || self->twice > 0) latest += self->reorder_most;
     if (swarm_has(self, FAULT_clog) || swarm_has(self, FAULT_swizzle)) {
         latest += self->last[FAULT_clog] * 2;
     }

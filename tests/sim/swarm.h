@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* FAULT_regret is the first of those with a stream of their own. */
 enum fault {
 #define FAULT(name, share, doc) FAULT_##name,
 #include "tests/sim/faults.def"
@@ -33,14 +34,17 @@ struct swarm {
     uint32_t pg_heard; /* So many of 1000 commits, the standby hears of all before them. */
     uint32_t silent, doubled, wrong, pay_away, mail_away; /* Of 1000 calls. */
     uint32_t cheats;                                      /* Of 1000 shoppers. */
+    uint32_t regrets;                                     /* Of 1000 paid orders. */
+    uint32_t worst;     /* Of 1000 batches in which Redis takes units. */
     uint32_t misrouted; /* Of 1000 requests go to the second writer. */
     int64_t ends;       /* Then the faults stop. */
 };
 
 struct draw;
 
-/* `allowed`: faults there may be; the draws are the same whatever it says. */
-void swarm_draw(struct swarm *self, struct draw *draw, uint64_t allowed);
+/* `later`: for the faults that came later.  `allowed`: faults there may be; the draws are the same
+ * whatever it says. */
+void swarm_draw(struct swarm *self, struct draw *draw, struct draw *later, uint64_t allowed);
 /* How late a message may be in this run, at most. */
 int64_t swarm_latest(const struct swarm *self);
 static inline bool swarm_has(const struct swarm *self, enum fault fault) {

@@ -217,7 +217,9 @@ struct world *world_open(const struct world_options *options) {
     self->fixed_delay = SIM_MS;
     self->shards = 1;
     batch_init(&self->out);
-    swarm_draw(&self->swarm, &self->faults_draw, options->crowd ? options->allowed : 0);
+    self->later_draw = draw_make(options->seed, 4);
+    swarm_draw(&self->swarm, &self->faults_draw, &self->later_draw,
+               options->crowd ? options->allowed : 0);
     if (options->ends > 0) self->swarm.ends = options->ends;
     self->healed = self->swarm.on == 0;
     fill_setup(self);

@@ -155,6 +155,7 @@ struct deal {
 /* A reservation that Redis handed out. */
 struct handed {
     int64_t rid, order_id;
+    uint32_t made;          /* Losses of Redis before it. */
     uint32_t losses, epoch; /* Of Redis, when its units came back. */
     bool undone;
 };
@@ -175,7 +176,7 @@ struct world {
     uint64_t seed, step;
     int64_t now;
     int64_t wall; /* What clocks are ahead of it, all of them. */
-    struct draw links_draw, faults_draw, crowd_draw;
+    struct draw links_draw, faults_draw, crowd_draw, later_draw;
     struct swarm swarm;
     bool healed;
     struct flights flights;
@@ -196,6 +197,7 @@ struct world {
     struct model_pg *standby; /* What it knew when it last heard; NULL without failovers. */
     struct late *late;        /* Transactions to be committed after their client has given up. */
     uint32_t late_count, pg_failovers;
+    uint32_t forgotten_from[SHARDS_MOST], forgotten_to[SHARDS_MOST]; /* Epochs, by a failover. */
 
     struct shopper *shoppers;
     uint32_t shopper_count, shopper_room, shoppers_done, late_comers;
@@ -288,6 +290,7 @@ void faults_again(struct world *self, uint64_t number);
 void faults_heal(struct world *self);
 /* faults_redis.c */
 void faults_redis_crash(struct world *self, uint32_t shard, uint32_t lost, bool wipe, int64_t away);
+void faults_redis_worst(struct world *self, uint32_t shard);
 void faults_redis_strike(struct world *self, enum fault fault);
 void faults_redis_again(struct world *self, uint64_t number);
 void faults_redis_heal(struct world *self);

@@ -20,16 +20,24 @@ static struct batch sent;
 static int64_t now;
 static char ticket_text[SEAL_TEXT_MAX + 1];
 
-static int set_up(void **state) {
-    (void)state;
+/* The host gives every start another seed. */
+static void start_bridge(uint8_t seed) {
     struct actor_setup setup = { .keys = &keys,
                                  .hold = 300 * ms,
                                  .inflight_max = 100,
                                  .rate_user = 1000,
-                                 .rate_user_burst = 1000 };
+                                 .rate_user_burst = 1000,
+                                 .seed = { seed, 1, 2, 3 } };
+    free(bridge);
     bridge = calloc(1, sizeof *bridge);
     bridge_type.init(bridge, &setup);
     bridge->told_ready = 1; /* Not ready is no news. */
+}
+
+static int set_up(void **state) {
+    (void)state;
+    bridge = NULL;
+    start_bridge(1);
     batch_init(&sent);
     now = start;
     return 0;
@@ -117,6 +125,22 @@ static void test_purchase_is_asked_and_answered(void **state) {
     assert_int_equal(bridge->in_flight, 0);
     give(MSG_order_view, &view, ACTOR_order, ACTOR_bridge, number); /* Twice: nobody waits. */
     assert_int_equal(sent.count, 0);
+}
+
+/* Its successor has given the same place to somebody else. */
+static void test_an_answer_to_a_bridge_that_has_crashed_is_nobodys(void **state) {
+    (void)state;
+    buy(77);
+    uint64_t number = sent.items[0].head.request;
+    start_bridge(2);
+    struct ticket_claims other = claims();
+    other.order_id = ORDER + 1;
+    buy_with(&other, 1, 78);
+    assert_int_equal(sent.count, 1);
+    struct order_view view = { .order_id = ORDER, .state = order_state_awaiting_payment };
+    give(MSG_order_view, &view, ACTOR_order, ACTOR_bridge, number);
+    assert_int_equal(sent.count, 0);
+    assert_int_equal(bridge->in_flight, 1);
 }
 
 static void test_hold_ends_with_receipt_only_when_journalled(void **state) {
@@ -448,6 +472,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_purchase_is_asked_and_answered),
+        TEST(test_an_answer_to_a_bridge_that_has_crashed_is_nobodys),
         TEST(test_hold_ends_with_receipt_only_when_journalled),
         TEST(test_tickets),
         TEST(test_expired_ticket_still_finds_its_order),
