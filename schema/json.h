@@ -1,5 +1,6 @@
-/* Message bodies as JSON, by their tables.  Reading goes through jansson and allocates (so only
- * ports call it); writing needs neither memory nor a tree and may be used by actors.
+/* Message bodies as JSON, by their tables.  Reading may allocate (what is not of the usual form
+ * goes through jansson), so only ports call it; writing needs neither memory nor a tree and may be
+ * used by actors.
  * Shapes: id = decimal string, rid = "<epoch>-<seq>", money = {"amount":1999,"currency":"CNY"},
  * time = RFC 3339 UTC with milliseconds, span = seconds, enumerations by name, address = object,
  * lots, sales = arrays and json = any value (the text is copied as it is).  CONTEXT and absent

@@ -23,8 +23,8 @@ if meta[2] ~= ARGV[2] then return FENCED end -- guard: epoch_check
 
 -- What was journalled and not settled must still be there.
 if rows > 0 then
-  local good, head = pcall(call, 'XRANGE', KEYS[2], '-', '+', 'COUNT', '1')
-  if not good or #head == 0 then return FENCED end -- guard: lost_key
+  local good, entries = pcall(call, 'XLEN', KEYS[2])
+  if not good or entries == 0 then return FENCED end -- guard: lost_key
 end
 
 local cap, lot_count, row_count = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])

@@ -21,7 +21,7 @@
  * tells operators to grant. */
 static const char rights[] =
     "ACL SETUSER shop reset on >secret ~{s*}:* +auth +info +script|load +evalsha +del +exists +get"
-    " +hdel +hget +hmget +hset +hvals +sadd +set +smembers +xadd +xdel +xrange";
+    " +hdel +hget +hmget +hset +hvals +sadd +set +smembers +xadd +xdel +xlen +xrange";
 
 static struct side *real = &sides[0];
 static uint16_t tcp_port;

@@ -6,6 +6,7 @@
 
 #include "broker/http/parse.h"
 #include "schema/json.h"
+#include "tests/lib/json_twins.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,7 +27,9 @@ static void as_json(const struct message_type *type, const char *at, size_t size
     _Alignas(16) char body[1024] = { 0 }, again[1024] = { 0 };
     struct json_fail fail = { 0 };
     char *texts = malloc(size + 1), *line, *more;
+    bool taken;
     must(texts != NULL && type->size <= sizeof body);
+    must(json_twins(at, size, &taken));
     if (json_read(type, at, size, body, texts, size + 1, &fail)) {
         size_t room = 6 * size + 8192; /* Escapes are at most six times as long. */
         struct json_out out = { .at = line = malloc(room), .capacity = room };

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "schema/id.h"
+#include "tests/lib/json_twins.h"
 
 static char texts[4096], written[8192];
 
@@ -310,6 +311,86 @@ static void there_and_back(void **state) {
     }
 }
 
+/* The scanner takes what clients send, declines what it cannot judge, and what it takes jansson
+ * reads alike: also with every byte of the text replaced, left out or doubled. */
+static void the_usual_form(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool taken;
+    } cases[] = {
+        { "{\"ticket\":\"abc\",\"quantity\":1,\"address\":{\"name\":\"A\",\"city\":\"\xc3\xa9\"}}",
+          true },
+        { " { \"a\" : -12 , \"b\" : {} }\r\n", true },
+        { "{}", true },
+        { "{\"a\":999999999999999999}", true },
+        { "{\"a\":1000000000000000000}", false },
+        { "{\"a\":9223372036854775808}", false },
+        { "{\"a\":01}", false },
+        { "{\"a\":1.0}", false },
+        { "{\"a\":1e2}", false },
+        { "{\"a\":-}", false },
+        { "{\"a\":\"\\u0041\"}", false },
+        { "{\"a\":\"\xff\"}", false },
+        { "{\"a\":\"\x7f\"}", false },
+        { "{\"a\":null}", false },
+        { "{\"a\":[]}", false },
+        { "{\"a\":{\"b\":{}}}", false },
+        { "{\"a\":1,\"a\":2}", false },
+        { "{\"a\":1,}", false },
+        { "{\"a\":1}x", false },
+        { "{\"a\":1", false },
+        { "[]", false },
+        { "", false },
+    };
+    static const char bytes[] = "{}[]\":,-.0179eEu\\ \n\t\x01\x7f\xc3\xa9";
+    bool taken;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *text = cases[i].text;
+        size_t size = strlen(text);
+        assert_true(json_twins(text, size, &taken));
+        if (taken != cases[i].taken) fail_msg("%s: taken %d", text, taken);
+        for (size_t at = 0; at < size; at++) {
+            char other[128];
+            memcpy(other, text, at);
+            memcpy(other + at, text + at + 1, size - at - 1);
+            assert_true(json_twins(other, size - 1, &taken));
+            memcpy(other + at + 1, text + at, size - at);
+            for (size_t b = 0; b < sizeof bytes; b++) {
+                other[at] = bytes[b]; /* One more; then in the place of another. */
+                assert_true(json_twins(other, size + 1, &taken));
+            }
+            memcpy(other, text, size);
+            for (size_t b = 0; b < sizeof bytes; b++) {
+                other[at] = bytes[b];
+                assert_true(json_twins(other, size, &taken));
+            }
+        }
+    }
+}
+
+static void every_message_fits(void **state) {
+    (void)state;
+    enum { PARTS_OF_AN_OBJECT = 5 };
+    for (const struct message_type *type = message_types(); type->name; type++) {
+        int members = 0;
+        for (const struct field *field = type->fields; field->name; field++)
+            members +=
+                1 + PARTS_OF_AN_OBJECT * (field->kind == KIND_address || field->kind == KIND_money);
+        if (members > JSON_MEMBERS_MAX) fail_msg("%s has %d members", type->name, members);
+    }
+    char many[2048];
+    int used = snprintf(many, sizeof many, "{\"a\":1");
+    for (int i = 0; i < JSON_MEMBERS_MAX; i++)
+        used += snprintf(many + used, sizeof many - (size_t)used, ",\"a%d\":1", i);
+    snprintf(many + used, sizeof many - (size_t)used, "}");
+    struct order_create create = { 0 };
+    struct json_fail fail = { 0 };
+    assert_false(read_body(MSG_order_create, many, &create, &fail));
+    assert_int_equal(fail.problem, PROBLEM_malformed);
+    assert_string_equal(fail.detail, "the body has too many members");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shapes),
@@ -320,6 +401,8 @@ int main(void) {
         cmocka_unit_test(single_values),
         cmocka_unit_test(checks_speak),
         cmocka_unit_test(there_and_back),
+        cmocka_unit_test(the_usual_form),
+        cmocka_unit_test(every_message_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,19 +38,12 @@ static void test_round_trip_and_forgery(void **state) {
     for (uint32_t i = 0; i < size; i++) {
         char changed[SEAL_TEXT_MAX + 1];
         memcpy(changed, text, size);
-        changed[i] = changed[i] == 'A' ? 'B' : 'A';
-        bool same_bytes = false;
-        if (i + 1 == size) { /* The last character may have bits that no byte uses. */
-            uint8_t a[300], b[300];
-            size_t x = 0, y = 0;
-            sodium_base642bin(a, 300, text, size, NULL, &x, NULL,
-                              sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-            sodium_base642bin(b, 300, changed, size, NULL, &y, NULL,
-                              sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-            same_bytes = x == y && memcmp(a, b, x) == 0;
-        }
-        if (!same_bytes)
+        /* Every other byte, also one that only differs in bits that no byte of the seal uses. */
+        for (int byte = 0; byte < 256; byte++) {
+            changed[i] = (char)byte;
+            if (changed[i] == text[i]) continue;
             assert_false(seal_read(&keys, MSG_access_claims, (struct text){ changed, size }, &got));
+        }
         assert_false(seal_read(&keys, MSG_access_claims, (struct text){ text, i }, &got));
     }
 }
