@@ -3,6 +3,9 @@
 #include <assert.h>
 #include <string.h>
 
+/* Cells at the start, and of the largest map that starts with so few. */
+enum { CELLS_FIRST = 256, CELLS_MOVED = 131072 };
+
 uint64_t id_hash(int64_t id) {
     /* Two rounds of xor-shift and multiply by odd constants: every bit reaches every other. */
     uint64_t mixed = (uint64_t)id;
@@ -13,11 +16,12 @@ uint64_t id_hash(int64_t id) {
 
 void idmap_init(struct idmap *self, struct idmap_cell *cells, uint32_t size) {
     assert(size >= 4 && (size & (size - 1)) == 0);
-    *self = (struct idmap){ .cells = cells, .mask = size - 1 };
+    uint32_t first = size > CELLS_MOVED || size < CELLS_FIRST ? size : CELLS_FIRST;
+    *self = (struct idmap){ .cells = cells, .mask = first - 1, .full = size - 1 };
 }
 
 uint32_t idmap_capacity(const struct idmap *self) {
-    return self->mask / 4 * 3;
+    return self->full / 4 * 3;
 }
 
 /* Eight ids that follow each other are neighbours: rids and order ids come and go in sequence, and
@@ -34,11 +38,29 @@ static uint32_t find(const struct idmap *self, int64_t id) {
     return at;
 }
 
+/* Twice as many cells, in place: every id of the old ones is taken out and put where it belongs
+ * now. One that lands ahead of us is met again, and put again.  Those that ran over the old end are
+ * met as well: they stand in a row with it, up to the first free cell. */
+static void grow(struct idmap *self) {
+    uint32_t old = self->mask + 1;
+    self->mask = 2 * old - 1;
+    for (uint32_t at = 0; at < old || self->cells[at].id != 0; at++) {
+        struct idmap_cell cell = self->cells[at];
+        if (cell.id == 0) continue;
+        self->cells[at] = (struct idmap_cell){ 0 };
+        self->cells[find(self, cell.id)] = cell;
+    }
+}
+
 bool idmap_put(struct idmap *self, int64_t id, uint32_t value) {
     assert(id != 0);
     struct idmap_cell *cell = &self->cells[find(self, id)];
     if (cell->id == 0) {
         if (self->count >= idmap_capacity(self)) return false;
+        if (self->count >= self->mask / 2 && self->mask < self->full) {
+            grow(self);
+            cell = &self->cells[find(self, id)];
+        }
         self->count++;
     }
     *cell = (struct idmap_cell){ .id = id, .value = value };
@@ -73,5 +95,5 @@ bool idmap_remove(struct idmap *self, int64_t id) {
 
 void idmap_clear(struct idmap *self) {
     memset(self->cells, 0, ((size_t)self->mask + 1) * sizeof *self->cells);
-    self->count = 0;
+    idmap_init(self, self->cells, self->full + 1);
 }

@@ -1,6 +1,10 @@
 /* A map from ids to small numbers (slots of a table), open addressing, in the caller's memory.
  * Zeroed memory is an empty map, so that nothing has to be touched at start.
  *
+ * It uses as many of the cells as it needs, twice as many whenever they are half full, so that a
+ * few ids in a map for very many stay in the processor's cache.  A map too large to be moved within
+ * a millisecond or two uses all its cells from the start.
+ *
  * Invariants: an id is never 0; at most three quarters of the cells are used, so a search ends
  * soon; no gap lies between an id and the cell it hashes to.  Not thread safe. */
 #ifndef IDMAP_H
@@ -16,7 +20,8 @@ struct idmap_cell {
 
 struct idmap {
     struct idmap_cell *cells; /* Borrowed. */
-    uint32_t mask;
+    uint32_t mask;            /* Of the cells in use. */
+    uint32_t full;            /* Of all of them. */
     uint32_t count;
 };
 

@@ -48,6 +48,35 @@ static void idmap_like_an_array(void **state) {
     }
 }
 
+/* Ids in sequence, scattered, and in a few clusters: all are found at every size it grows through,
+ * and after half of them have gone again. */
+static void idmap_grows(void **state) {
+    (void)state;
+    enum { GROWN = 65536 };
+    static struct idmap_cell cells[GROWN];
+    static const int64_t factors[] = { 1, 8, 64, INT64_C(0x5851f42d4c957f2d) >> 12 };
+    for (size_t f = 0; f < sizeof factors / sizeof factors[0]; f++) {
+        struct idmap map;
+        uint32_t value;
+        idmap_init(&map, cells, GROWN);
+        uint32_t capacity = idmap_capacity(&map);
+        for (uint32_t i = 1; i <= capacity; i++) {
+            assert_true(idmap_put(&map, (int64_t)i * factors[f], i));
+            if ((i & (i - 1)) != 0 && (i & 1023) != 0) continue;
+            for (uint32_t k = 1; k <= i; k++)
+                assert_true(idmap_get(&map, (int64_t)k * factors[f], &value) && value == k);
+        }
+        for (uint32_t i = 2; i <= capacity; i += 2)
+            assert_true(idmap_remove(&map, (int64_t)i * factors[f]));
+        for (uint32_t i = 1; i <= capacity; i++) {
+            assert_int_equal(idmap_get(&map, (int64_t)i * factors[f], &value), i & 1);
+        }
+        idmap_clear(&map);
+        for (uint32_t i = 0; i < GROWN; i++)
+            assert_true(cells[i].id == 0);
+    }
+}
+
 static void idmap_full_says_so(void **state) {
     (void)state;
     static struct idmap_cell cells[16];
@@ -222,10 +251,15 @@ static void hash_is_fixed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(idmap_like_an_array), cmocka_unit_test(idmap_full_says_so),
-        cmocka_unit_test(heap_comes_in_order), cmocka_unit_test(ring_keeps_order_and_bound),
-        cmocka_unit_test(slots_and_chain),     cmocka_unit_test(chunks_keep_texts),
-        cmocka_unit_test(bloom_never_forgets), cmocka_unit_test(bloom_knowing_nothing_says_perhaps),
+        cmocka_unit_test(idmap_like_an_array),
+        cmocka_unit_test(idmap_full_says_so),
+        cmocka_unit_test(idmap_grows),
+        cmocka_unit_test(heap_comes_in_order),
+        cmocka_unit_test(ring_keeps_order_and_bound),
+        cmocka_unit_test(slots_and_chain),
+        cmocka_unit_test(chunks_keep_texts),
+        cmocka_unit_test(bloom_never_forgets),
+        cmocka_unit_test(bloom_knowing_nothing_says_perhaps),
         cmocka_unit_test(hash_is_fixed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
