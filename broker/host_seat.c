@@ -145,9 +145,10 @@ static bool turn_port(struct thread *thread, struct seat *seat) {
             route_all(thread);
         }
     }
-    struct outbox out = outbox_of(thread, seat, PORT_ROOM);
+    uint32_t room = type->step_max != 0 ? type->step_max : PORT_ROOM;
+    struct outbox out = outbox_of(thread, seat, room);
     type->step(seat->port, thread->now, &out);
-    bool full = out.count >= PORT_ROOM / 2;
+    bool full = out.count >= room / 2;
     if (out.count > 0) CRASH_POINT(host_port_stepped);
     route_all(thread);
     return full || (seat_backlog(seat) > 0 && type->ready(seat->port));

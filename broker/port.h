@@ -27,6 +27,7 @@ struct port_setup {
 struct port_type {
     const char *name;
     uint32_t batch_max; /* Messages given to one handle(). */
+    uint32_t step_max;  /* Messages that one step() sends; 0 = the host decides. */
 
     /* NULL: could not start; the reason has been logged.  A store that is away is no reason. */
     struct port *(*open)(const struct port_setup *setup);

@@ -16,6 +16,9 @@
 
 #define NS_PER_S INT64_C(1000000000)
 enum { BACKLOG = 4096, IN_SLACK = 64, ADMINS_MAX = 64 };
+/* Requests and answers in one go: few enough that the next threads get to work on the first while
+ * the port is still at the rest, or a crowd goes through all of them as one lump. */
+enum { PORTION = 64 };
 /* NONBLOCK alone would go round for ever: callbacks only note what is ready. */
 enum { LOOK = EVLOOP_ONCE | EVLOOP_NONBLOCK };
 
@@ -366,10 +369,10 @@ uint16_t http_tcp_port(const struct port *self, bool admin) {
 
 #define HTTP_PORT(how)                                                                             \
     {                                                                                              \
-        .name = "http", .batch_max = 1024, .open = (how), .close = http_port_close,                \
-        .ready = http_port_ready, .handle = http_port_handle, .poll = http_port_poll,              \
-        .timeout = http_port_timeout, .step = http_port_step, .reload = http_port_reload,          \
-        .wait = http_port_wait                                                                     \
+        .name = "http", .batch_max = PORTION, .step_max = PORTION, .open = (how),                  \
+        .close = http_port_close, .ready = http_port_ready, .handle = http_port_handle,            \
+        .poll = http_port_poll, .timeout = http_port_timeout, .step = http_port_step,              \
+        .reload = http_port_reload, .wait = http_port_wait                                         \
     }
 
 const struct port_type http_port = HTTP_PORT(http_port_open);
