@@ -289,11 +289,31 @@ static bool answer_many(struct lane *self, const struct statement *statement, st
     return true;
 }
 
+/* One row of the result is for all purchases of its lot.  False: no room for the rest. */
+static bool answer_accepted(struct lane *self, struct outbox *out) {
+    const struct range *range = &self->ranges[self->depth - 1];
+    struct decided all = { 0 };
+    row_read(self->link, self->row, 1, message_type(MSG_decided), &all, out);
+    for (uint32_t i = 0; i < range->count; i++) {
+        const struct message *cause = &top(self)[i];
+        const struct purchase *want = BODY(cause, purchase);
+        if (self->answered[i] || !accepted_is_for(&all, want)) continue;
+        if (outbox_room(out) == 0) return false;
+        accepted_fill(REPLY(out, cause, decided), &all, want);
+        self->answered[i] = true;
+    }
+    return true;
+}
+
 static bool answer_batch(struct lane *self, const struct statement *statement, struct outbox *out) {
     const struct range *range = &self->ranges[self->depth - 1];
     uint32_t rows = link_rows(self->link);
     for (; self->row < rows; self->row++) {
         int64_t number = row_number(self->link, self->row, 0);
+        if (number == 0 && statement->request == MSG_purchase) {
+            if (!answer_accepted(self, out)) return false;
+            continue;
+        }
         if (number < 1 || number > range->count || self->answered[number - 1]) {
             log_error(self->name, "a row answers no request", LOG_I64("what", statement->request),
                       LOG_END);

@@ -36,6 +36,9 @@ void values_fini(struct values *self);
  * outbox.  Returns the number of columns that the message has fields for. */
 uint32_t row_read(const struct pg_link *link, uint32_t row, uint32_t first,
                   const struct message_type *type, void *body, struct outbox *out);
+/* The answer to one purchase out of the row that answers all of its lot. */
+bool accepted_is_for(const struct decided *all, const struct purchase *want);
+void accepted_fill(struct decided *body, const struct decided *all, const struct purchase *want);
 /* A number of the result; 0 for NULL. */
 int64_t row_number(const struct pg_link *link, uint32_t row, uint32_t column);
 

@@ -28,7 +28,7 @@ struct call {
 /* Shard 0; epoch 5 at first.  rid = epoch << 36 | seq. */
 #define RID(epoch, seq) "(" #epoch "::bigint << 36 | " #seq ")"
 #define BUY(rids, orders, users, lots, n)                                                          \
-    "SELECT outcome FROM purchase_batch(ARRAY[" rids "]::bigint[], ARRAY[" orders "]::bigint[],"   \
+    "SELECT outcome FROM purchase_short(ARRAY[" rids "]::bigint[], ARRAY[" orders "]::bigint[],"   \
     " ARRAY[" users "]::bigint[], ARRAY[" lots "]::bigint[], array_fill(1, ARRAY[" n "]),"         \
     " array_fill(1, ARRAY[" n "]), array_fill(0::bigint, ARRAY[" n "]),"                           \
     " array_fill('{}'::text, ARRAY[" n "]), array_fill(0::bigint, ARRAY[" n "]))"

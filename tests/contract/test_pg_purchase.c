@@ -41,6 +41,78 @@ static void a_batch_is_accepted(void **state) {
     assert_account();
 }
 
+static void second_lot(void) {
+    pg_exec(pg.sql,
+            "INSERT INTO lot (lot_id, sale_id, sku_id, shard, state, allocated, price, currency,"
+            " per_buyer_limit, pay_window_us, rid_after) SELECT lot_id + 1, sale_id, sku_id,"
+            " shard, state, allocated, 777, 'EUR', per_buyer_limit, 90000000, rid_after"
+            " FROM lot");
+}
+
+/* Each row is answered at its own lot's price and time. */
+static void two_lots_at_once(void **state) {
+    (void)state;
+    fresh_lot(1000, 2);
+    second_lot();
+    for (int i = 0; i < 100; i++) {
+        struct purchase *want = put_purchase(next_rid(), 1000 + i, 1 + i, 1 + (uint32_t)i % 2);
+        want->lot_id = LOT + i % 3 % 2;
+        want->price_version = 0;
+        want->now = NOW + i * S + 999; /* PostgreSQL keeps microseconds. */
+    }
+    pg_ask(&pg);
+    assert_int_equal(pg.out.count, 100);
+    for (uint32_t i = 0; i < 100; i++) {
+        const struct decided *row = decided(i);
+        bool second = row->lot_id != LOT;
+        int64_t n = row->order_id - 1000;
+        assert_int_equal(row->outcome, outcome_accepted);
+        assert_int_equal(row->lot_id, LOT + n % 3 % 2);
+        assert_int_equal(row->user_id, 1 + n);
+        assert_int_equal(row->quantity, 1 + n % 2);
+        assert_int_equal(row->price.amount, second ? 777 : 1999);
+        assert_string_equal(row->price.currency, second ? "EUR" : "CNY");
+        assert_int_equal(row->created_at, NOW + n * S);
+        assert_int_equal(row->pay_by, NOW + n * S + (second ? 90 : 60) * S);
+        assert_int_equal(pg_number(pg.sql,
+                                   "SELECT count(*) FROM orders WHERE order_id = %lld AND rid ="
+                                   " %lld AND pay_by = time_of(%lld)",
+                                   (long long)row->order_id, (long long)row->rid,
+                                   (long long)row->pay_by / 1000),
+                         1);
+    }
+    assert_account();
+}
+
+/* purchase_batch of nodes from before migration 13: a row for every row, also where all are usual.
+ */
+static void older_nodes_get_every_row(void **state) {
+    (void)state;
+    fresh_lot(1000, 2);
+    second_lot();
+    pg_exec(pg.sql, "DROP TABLE IF EXISTS old");
+    for (int lots = 1; lots <= 2; lots++) {
+        pg_exec(
+            pg.sql,
+            "CREATE TABLE old AS SELECT * FROM purchase_batch(ARRAY[%lld, %lld, %lld], ARRAY[%d,"
+            " %d, %d]::bigint[], ARRAY[1, 2, 3]::bigint[], ARRAY[100, %d, 100]::bigint[],"
+            " ARRAY[1, 2, 1], ARRAY[1, 1, 1], ARRAY[0, 0, 0]::bigint[], ARRAY['a', 'b', 'c'],"
+            " ARRAY[7, 8, 9]::bigint[])",
+            (long long)next_rid(), (long long)next_rid(), (long long)next_rid(), lots * 10,
+            lots * 10 + 1, lots * 10 + 2, 99 + lots);
+        assert_int_equal(
+            pg_number(pg.sql,
+                      "SELECT count(DISTINCT d.n) FROM old d JOIN orders o ON (o.order_id, o.rid,"
+                      " o.rid, o.user_id, o.lot_id, o.quantity, o.state, o.price, o.currency,"
+                      " us_of(o.created_at), us_of(o.pay_by)) = (d.order_id, d.rid, d.order_rid,"
+                      " d.user_id, d.lot_id, d.quantity, d.state, d.price, d.currency,"
+                      " d.created_at, d.pay_by) WHERE d.outcome = 1"),
+            3);
+        pg_exec(pg.sql, "DROP TABLE old");
+    }
+    assert_account();
+}
+
 static void the_same_again(void **state) {
     (void)state;
     fresh_lot(2, 1);
@@ -406,6 +478,7 @@ static int close_pg(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_lots_at_once),          cmocka_unit_test(older_nodes_get_every_row),
         cmocka_unit_test(a_batch_is_accepted),       cmocka_unit_test(the_same_again),
         cmocka_unit_test(another_rid_for_the_order), cmocka_unit_test(refusals),
         cmocka_unit_test(limit_over_batches),        cmocka_unit_test(refused_for_good),
