@@ -291,6 +291,12 @@ chaos: deps
 chaos-totals:
 	+@$(call TOTALS,all,$(CHAOS_NAMES))
 
+# Thousands of slow clients, 20,000 connections; `make check` has hundreds of them.
+.PHONY: slow
+slow: all
+	@SLOW_FULL=1 TEST_TIMEOUT=600 BUILD=$(B) SHOW=1 tools/attempt $(B) slow/full \
+	    tools/stack run --fast --wipe $(B)/stack/slow -- tests/e2e/test_slow.sh
+
 # -------------------------------------------------------------------------------------------- fuzz
 
 # Always clang, in a folder of its own.  Inputs found so far stay in build/fuzz/corpus/.
@@ -380,6 +386,7 @@ help:
 #:   make sims N=200             simulate seeds 1 to N
 #:   make sim SEED=42            one simulated run, told line by line
 #:   make chaos                  break everything around a sale, every fault once and more
+#:   make slow                   thousands of slow clients, and 20,000 connections
 #:   make crash                  die at every crash point, start again, judge
 #:   make fuzz FUZZ=wire TIME=60 throw bytes at a decoder
 #:   make fmt                    format all sources        make tidy   layers, banned calls, lengths
