@@ -10,6 +10,7 @@
 #include "broker/crash.h"
 #include "broker/host_internal.h"
 #include "broker/log.h"
+#include "broker/socket.h"
 
 enum { FDS_MAX = 512, MS = HOST_MS };
 
@@ -129,21 +130,10 @@ static int64_t until_next(struct thread *thread) {
     return wait;
 }
 
-/* ZMQ_FD is edge-triggered: it may stay silent while ZMQ_EVENTS says there is something. */
-static bool link_readable(struct thread *thread) {
-    int events = 0;
-    size_t size = sizeof events;
-    zmq_getsockopt(thread->pull, ZMQ_EVENTS, &events, &size);
-    return (events & ZMQ_POLLIN) != 0;
-}
-
 static void wait_for(struct thread *thread, int64_t wait) {
     struct pollfd fds[FDS_MAX];
-    uint32_t count = 1;
-    size_t size = sizeof fds[0].fd;
-    fds[0].events = POLLIN;
-    zmq_getsockopt(thread->pull, ZMQ_FD, &fds[0].fd, &size);
-    if (link_readable(thread)) return;
+    uint32_t count = socket_poll(thread->pull, fds, FDS_MAX);
+    if (socket_readable(thread->pull)) return;
     if (thread->links != NULL) {
         count += thread->host->links->poll(thread->links, fds + count, FDS_MAX - count);
     }

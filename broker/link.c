@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zmq.h>
 
 #include "broker/clock.h"
 #include "broker/crash.h"
@@ -12,6 +11,7 @@
 #include "broker/link_head.h"
 #include "broker/link_mesh.h"
 #include "broker/log.h"
+#include "broker/socket.h"
 #include "config/config.h"
 
 enum { NODES_MAX = ID_WORKER_MAX + 2, PACK_MESSAGES = 256, PACK_BYTES = 256 * 1024 };
@@ -397,21 +397,13 @@ static void follow(struct links *self, const struct placement_map *map) {
 /* ---- Waiting, life ---- */
 
 static uint32_t poll_fds(struct links *self, struct pollfd *fds, uint32_t max) {
-    size_t size = sizeof fds[0].fd;
-    if (max == 0) return 0;
-    fds[0].events = POLLIN;
-    zmq_getsockopt(self->pull, ZMQ_FD, &fds[0].fd, &size);
-    return 1;
+    return socket_poll(self->pull, fds, max);
 }
 
-/* ZMQ_FD is edge-triggered: what it does not tell stands in ZMQ_EVENTS. */
 static int64_t timeout(struct links *self, int64_t now) {
-    int events = 0;
-    size_t size = sizeof events;
     int64_t mono = clock_mono(), least = (int64_t)LINK_PROBE_MS * MS;
     (void)now;
-    zmq_getsockopt(self->pull, ZMQ_EVENTS, &events, &size);
-    if ((events & ZMQ_POLLIN) != 0) return 0;
+    if (socket_readable(self->pull)) return 0;
     for (const struct way *way = self->ways; way != NULL; way = way->next) {
         int64_t wait = way->next_probe - mono;
         if (way->blocked && (way->first != NULL || way->owes)) wait = (int64_t)RETRY_MS * MS;

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <zmq.h>
 
 #include "broker/frame.h"
 #include "broker/log.h"
+#include "broker/socket.h"
 #include "config/config.h"
 
 enum { HANDSHAKE_MS = 3000, HEARTBEAT_MS = 1000, SILENCE_MS = 3000, RECONNECT_MS = 100 };
@@ -99,25 +99,22 @@ const char *link_mesh_key(const struct link_mesh *self) {
 
 /* ---- Sockets ---- */
 
-static bool set(void *socket, int option, int64_t value) {
-    int number = (int)value;
-    return zmq_setsockopt(socket, option, &number, sizeof number) == 0;
-}
-
 static void *open_socket(struct link_mesh *self, int type, bool tcp) {
     void *socket = zmq_socket(self->zmq, type);
     int64_t most = FRAME_MAX, hwm = self->config->link_credit + HWM_MORE;
-    bool good = socket != NULL && set(socket, ZMQ_LINGER, 0) && set(socket, ZMQ_SNDHWM, hwm) &&
-                set(socket, ZMQ_RCVHWM, hwm) && set(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
+    bool good = socket != NULL && socket_set(socket, ZMQ_LINGER, 0) &&
+                socket_set(socket, ZMQ_SNDHWM, hwm) && socket_set(socket, ZMQ_RCVHWM, hwm) &&
+                socket_set(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
                 zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most) == 0;
     if (good && type == ZMQ_PUSH)
-        good = set(socket, ZMQ_IMMEDIATE, 1) &&
-               set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS + randombytes_uniform(RECONNECT_MS)) &&
-               set(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+        good = socket_set(socket, ZMQ_IMMEDIATE, 1) &&
+               socket_set(socket, ZMQ_RECONNECT_IVL,
+                          RECONNECT_MS + randombytes_uniform(RECONNECT_MS)) &&
+               socket_set(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
     if (good && tcp)
-        good = set(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) &&
-               set(socket, ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS) &&
-               set(socket, ZMQ_HEARTBEAT_TTL, SILENCE_MS);
+        good = socket_set(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) &&
+               socket_set(socket, ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS) &&
+               socket_set(socket, ZMQ_HEARTBEAT_TTL, SILENCE_MS);
     if (good) return socket;
     log_error("link", "could not make a socket", LOG_TEXT("error", zmq_strerror(errno)), LOG_END);
     if (socket != NULL) zmq_close(socket);
@@ -137,16 +134,6 @@ static bool endpoint_of(const struct link_mesh *self, uint32_t thread, char *to,
            (int)size;
 }
 
-/* The file of an ipc socket is made with mode 0600 from the start, its folder for us alone. */
-static int bind_private(void *socket, const char *endpoint, const char *listen) {
-    if (strncmp(endpoint, "ipc://", 6) != 0) return zmq_bind(socket, endpoint);
-    mkdir(listen + 6, 0700);
-    mode_t old = umask(0177);
-    int code = zmq_bind(socket, endpoint);
-    umask(old);
-    return code;
-}
-
 void *link_mesh_bind(struct link_mesh *self, uint32_t thread) {
     char endpoint[LINK_ENDPOINT_SIZE];
     size_t size = sizeof endpoint, used = strlen(self->endpoints);
@@ -157,9 +144,10 @@ void *link_mesh_bind(struct link_mesh *self, uint32_t thread) {
         return NULL;
     }
     void *socket = open_socket(self, ZMQ_PULL, tcp);
+    if (!tcp) mkdir(self->config->node_listen + strlen("ipc://"), 0700); /* For us alone. */
     if (socket == NULL) return NULL;
     bool good = (!self->named || curve_serve(socket, &self->curve, "nodes")) &&
-                bind_private(socket, endpoint, self->config->node_listen) == 0 &&
+                socket_bind_private(socket, endpoint) &&
                 zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) == 0;
     if (good && used + size + 1 < sizeof self->endpoints) {
         snprintf(self->endpoints + used, sizeof self->endpoints - used, "%s%s", used > 0 ? " " : "",

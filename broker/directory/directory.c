@@ -3,14 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <zmq.h>
 
 #include "broker/crash.h"
 #include "broker/directory/directory.h"
 #include "broker/frame.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
+#include "broker/socket.h"
 #include "broker/zap.h"
 #include "config/config.h"
 
@@ -74,17 +73,6 @@ static bool secure(struct port *self, const struct config *config) {
     return self->curve || fail("CURVE cannot be used", endpoint);
 }
 
-static bool bind_private(void *router, const char *endpoint) {
-    mode_t old = umask(0177);
-    int code = zmq_bind(router, endpoint);
-    umask(old);
-    return code == 0 || fail(zmq_strerror(errno), endpoint);
-}
-
-static void set(void *socket, int option, int value) {
-    zmq_setsockopt(socket, option, &value, sizeof value);
-}
-
 static struct port *open_port(const struct port_setup *setup) {
     struct port *self = calloc(1, sizeof *self);
     int64_t most = HELLO_MAX;
@@ -96,15 +84,16 @@ static struct port *open_port(const struct port_setup *setup) {
                         "Frames for nodes that were away; they ask again.", METRIC_NO_LABELS);
     self->context = zmq_ctx_new();
     self->router = zmq_socket(self->context, ZMQ_ROUTER);
-    set(self->router, ZMQ_LINGER, 0);
-    set(self->router, ZMQ_ROUTER_MANDATORY, 1);
-    set(self->router, ZMQ_SNDHWM, HWM);
-    set(self->router, ZMQ_RCVHWM, HWM);
-    set(self->router, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    socket_set(self->router, ZMQ_LINGER, 0);
+    socket_set(self->router, ZMQ_ROUTER_MANDATORY, 1);
+    socket_set(self->router, ZMQ_SNDHWM, HWM);
+    socket_set(self->router, ZMQ_RCVHWM, HWM);
+    socket_set(self->router, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     zmq_setsockopt(self->router, ZMQ_MAXMSGSIZE, &most, sizeof most);
-    if (secure(self, setup->config) && bind_private(self->router, setup->config->broker_endpoint)) {
+    const char *endpoint = setup->config->broker_endpoint;
+    if (secure(self, setup->config) &&
+        (socket_bind_private(self->router, endpoint) || fail(zmq_strerror(errno), endpoint)))
         return self;
-    }
     close_port(self);
     return NULL;
 }
@@ -128,12 +117,15 @@ static void send_to(struct port *self, struct peer *peer, const uint8_t *bytes, 
 
 static void send_frame(struct port *self, uint64_t request, const uint8_t *bytes, size_t size) {
     uint64_t index = request & UINT32_MAX;
+    bool any = false;
     for (uint32_t i = 0; i < PEERS_MAX; i++) {
         struct peer *peer = &self->peers[i];
         if (!peer->used) continue;
         if (request != 0 && (index != i || peer->generation != (uint32_t)(request >> 32))) continue;
         send_to(self, peer, bytes, size);
+        any = true;
     }
+    if (!any && request != 0) metric_add(self->unsent, 1);
 }
 
 static void handle(struct port *self, const struct message *in, uint32_t count, int64_t now,
@@ -245,35 +237,21 @@ static void step(struct port *self, int64_t now, struct outbox *out) {
     batch_reset(&self->incoming);
     while (outbox_room(out) > 8) {
         zmq_msg_t identity, part;
-        zmq_msg_init(&identity);
-        if (zmq_msg_recv(&identity, self->router, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&identity);
-            return;
-        }
-        zmq_msg_init(&part);
-        bool two = zmq_msg_more(&identity) && zmq_msg_recv(&part, self->router, 0) >= 0;
-        while (two && zmq_msg_more(&part) && zmq_msg_recv(&part, self->router, 0) >= 0)
-            continue;
-        if (two) take_frame(self, &identity, &part, now, out);
+        bool some = socket_receive(self->router, &identity, &part);
+        if (some) take_frame(self, &identity, &part, now, out);
         zmq_msg_close(&identity);
         zmq_msg_close(&part);
+        if (!some) return;
     }
 }
 
 static uint32_t poll_fds(struct port *self, struct pollfd *fds, uint32_t max) {
-    size_t size = sizeof fds[0].fd;
-    if (max == 0) return 0;
-    fds[0].events = POLLIN;
-    zmq_getsockopt(self->router, ZMQ_FD, &fds[0].fd, &size);
-    return 1;
+    return socket_poll(self->router, fds, max);
 }
 
 static int64_t timeout(struct port *self, int64_t now) {
-    int events = 0;
-    size_t size = sizeof events;
     (void)now;
-    zmq_getsockopt(self->router, ZMQ_EVENTS, &events, &size);
-    return (events & ZMQ_POLLIN) != 0 ? 0 : -1;
+    return socket_readable(self->router) ? 0 : -1;
 }
 
 const struct port_type directory_port = {

@@ -4,13 +4,13 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #include "broker/clock.h"
 #include "broker/crash.h"
 #include "broker/directory/directory.h"
 #include "broker/frame.h"
 #include "broker/log.h"
+#include "broker/socket.h"
 #include "config/config.h"
 
 enum { ASK_EVERY_MS = 500, ASK_EVERY_MAX_MS = 5000, SLICE_MS = 100, HWM = 100 };
@@ -40,17 +40,13 @@ static bool fail(const char *why, const char *value) {
     return false;
 }
 
-static void set(void *socket, int option, int value) {
-    zmq_setsockopt(socket, option, &value, sizeof value);
-}
-
 static bool secure(void *dealer, const struct config *config, const char *name) {
     struct curve own, broker;
     char error[1200];
     const char *endpoint = config->broker_endpoint;
     if (strncmp(endpoint, "tcp://", 6) != 0) return true;
-    set(dealer, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
-    set(dealer, ZMQ_HEARTBEAT_TIMEOUT, LINK_LIVENESS_MS);
+    socket_set(dealer, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
+    socket_set(dealer, ZMQ_HEARTBEAT_TIMEOUT, LINK_LIVENESS_MS);
     if (config->curve_file[0] == 0) {
         if (!curve_needed(endpoint, config->curve_loopback_plain)) return true;
         return fail("tcp needs CURVE: set curve.file, curve.nodes and curve.broker", endpoint);
@@ -69,13 +65,13 @@ static bool secure(void *dealer, const struct config *config, const char *name) 
 void *member_connect(void *context, const struct config *config, const char *name) {
     void *dealer = zmq_socket(context, ZMQ_DEALER);
     int64_t most = FRAME_MAX;
-    set(dealer, ZMQ_LINGER, (int)(config->host_linger / 1000000));
-    set(dealer, ZMQ_SNDHWM, HWM);
-    set(dealer, ZMQ_RCVHWM, HWM);
-    set(dealer, ZMQ_IMMEDIATE, 1);
-    set(dealer, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
-    set(dealer, ZMQ_RECONNECT_IVL, RECONNECT_MS + (int)(clock_mono() / 1000 % RECONNECT_MS));
-    set(dealer, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+    socket_set(dealer, ZMQ_LINGER, (int)(config->host_linger / 1000000));
+    socket_set(dealer, ZMQ_SNDHWM, HWM);
+    socket_set(dealer, ZMQ_RCVHWM, HWM);
+    socket_set(dealer, ZMQ_IMMEDIATE, 1);
+    socket_set(dealer, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    socket_set(dealer, ZMQ_RECONNECT_IVL, RECONNECT_MS + (int)(clock_mono() / 1000 % RECONNECT_MS));
+    socket_set(dealer, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
     zmq_setsockopt(dealer, ZMQ_MAXMSGSIZE, &most, sizeof most);
     if (secure(dealer, config, name)) {
         if (zmq_connect(dealer, config->broker_endpoint) == 0) return dealer;

@@ -1,7 +1,6 @@
 /* PORT_member: the broker, seen from a node, and the node itself. */
 #include <stdlib.h>
 #include <string.h>
-#include <zmq.h>
 
 #include "actors/broker/hosts.h"
 #include "broker/clock.h"
@@ -11,6 +10,7 @@
 #include "broker/frame.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
+#include "broker/socket.h"
 #include "config/config.h"
 
 enum { HOSTS_SIZE = 8192 };
@@ -34,7 +34,7 @@ struct port {
     uint32_t hosts_size;
     struct member_map map;
     struct metric_gauge *placement, *nodes;
-    struct metric_counter *events;
+    struct metric_counter *events, *unsent, *skipped, *malformed, *broken_maps;
 };
 
 /* ---- Life ---- */
@@ -76,6 +76,13 @@ static struct port *open_port(const struct port_setup *setup) {
     self->events = metrics_counter("node_events_total",
                                    "Nodes that came, went, were replaced, refused or are spare.",
                                    METRIC_NO_LABELS);
+#define COUNTER(name, help) metrics_counter(name, help, METRIC_NO_LABELS)
+    self->unsent = COUNTER("member_unsent_total", "Frames for the broker while it was away.");
+    self->skipped = COUNTER("member_skipped_total", "Messages of the broker that we do not know.");
+    self->malformed = COUNTER("member_malformed_total", "Frames of the broker that are none.");
+    self->broken_maps =
+        COUNTER("member_maps_refused_total", "Maps that lacked a node; they are told again.");
+#undef COUNTER
     write_hosts(self);
     if (self->self->with_broker) return self;
     self->context = zmq_ctx_new();
@@ -110,6 +117,7 @@ static void tell_broker(struct port *self, enum message_id id, const void *body,
     CRASH_POINT(member_sent);
     frame_fini(&frame);
     if (sent) self->linked_at = clock_mono();
+    if (!sent) metric_add(self->unsent, 1);
     if (clock_mono() - self->linked_at < again_after) return; /* Away: the next one. */
     /* ZeroMQ gives a socket up whose key was refused; it may be on the list by now. */
     void *again = member_connect(self->context, self->self->config, self->self->name);
@@ -190,6 +198,8 @@ static void on_directory(struct port *self, const struct message *in, struct out
     case MSG_node_unknown: say_hello(self, out); break;
     case MSG_map_node: member_map_node(&self->map, BODY(in, map_node)); break;
     case MSG_node_map:
+        if (self->map.next_peers.count != BODY(in, node_map)->nodes)
+            metric_add(self->broken_maps, 1);
         if (member_map_end(&self->map, BODY(in, node_map), self->self->node)) apply_map(self);
         break;
     case MSG_failed: on_refused(self, BODY(in, failed)); break;
@@ -222,7 +232,9 @@ static void step(struct port *self, int64_t now, struct outbox *out) {
     zmq_msg_init(&part);
     while (outbox_room(out) > 8 && zmq_msg_recv(&part, self->dealer, ZMQ_DONTWAIT) >= 0) {
         struct frame_skips skips = { 0 }; /* The broker may be newer. */
-        frame_read_from(zmq_msg_data(&part), zmq_msg_size(&part), &self->incoming, &skips);
+        if (!frame_read_from(zmq_msg_data(&part), zmq_msg_size(&part), &self->incoming, &skips))
+            metric_add(self->malformed, 1);
+        metric_add(self->skipped, skips.unknown + skips.invalid);
         for (uint32_t i = 0; i < self->incoming.count; i++)
             on_directory(self, &self->incoming.items[i], out);
         batch_reset(&self->incoming);
@@ -231,19 +243,12 @@ static void step(struct port *self, int64_t now, struct outbox *out) {
 }
 
 static uint32_t poll_fds(struct port *self, struct pollfd *fds, uint32_t max) {
-    size_t size = sizeof fds[0].fd;
-    if (max == 0 || self->dealer == NULL) return 0;
-    fds[0].events = POLLIN;
-    zmq_getsockopt(self->dealer, ZMQ_FD, &fds[0].fd, &size);
-    return 1;
+    return socket_poll(self->dealer, fds, max);
 }
 
 static int64_t timeout(struct port *self, int64_t now) {
-    int events = 0;
-    size_t size = sizeof events;
     int64_t wait = self->next_beat - now;
-    if (self->dealer != NULL) zmq_getsockopt(self->dealer, ZMQ_EVENTS, &events, &size);
-    if ((events & ZMQ_POLLIN) != 0 || wait < 0) return 0;
+    if (socket_readable(self->dealer) || wait < 0) return 0;
     return wait < beat_every ? wait : beat_every;
 }
 

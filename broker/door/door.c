@@ -7,12 +7,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #include "broker/crash.h"
 #include "broker/curve.h"
 #include "broker/frame.h"
 #include "broker/log.h"
+#include "broker/socket.h"
 #include "broker/zap.h"
 #include "config/config.h"
 
@@ -20,14 +20,6 @@ enum { MS = 1000000 };
 static const int64_t allowed_life = INT64_C(500) * MS, sweep_every = INT64_C(1000) * MS;
 
 /* ---- Opening ---- */
-
-/* The socket's file is made with mode 0600 from the start. */
-static bool bind_private(void *router, const char *endpoint) {
-    mode_t old = umask(0177);
-    int code = zmq_bind(router, endpoint);
-    umask(old);
-    return code == 0;
-}
 
 static bool complain(const char *what, const char *why) {
     log_error("door", "could not open", LOG_TEXT("what", what), LOG_TEXT("error", why), LOG_END);
@@ -50,10 +42,6 @@ static bool prepare_keys(const struct config *config, struct curve *own) {
     return true;
 }
 
-static void set(void *socket, int option, int value) {
-    zmq_setsockopt(socket, option, &value, sizeof value);
-}
-
 static bool open_router(struct port *self, const struct config *config) {
     struct curve own;
     int64_t most = DOOR_REQUEST_MAX;
@@ -66,12 +54,13 @@ static bool open_router(struct port *self, const struct config *config) {
         self->zap != NULL && self->router != NULL && curve_serve(self->router, &own, domain.name);
     explicit_bzero(&own, sizeof own);
     if (!good) return complain(config->door_endpoint, "no encryption");
-    set(self->router, ZMQ_LINGER, (int)(config->host_linger / MS));
-    set(self->router, ZMQ_ROUTER_MANDATORY, 1);
-    set(self->router, ZMQ_HANDSHAKE_IVL, 3000);
-    set(self->router, ZMQ_SNDHWM, DOOR_ROWS_MAX); /* A whole list may wait for a slow reader. */
+    socket_set(self->router, ZMQ_LINGER, (int)(config->host_linger / MS));
+    socket_set(self->router, ZMQ_ROUTER_MANDATORY, 1);
+    socket_set(self->router, ZMQ_HANDSHAKE_IVL, 3000);
+    socket_set(self->router, ZMQ_SNDHWM,
+               DOOR_ROWS_MAX); /* A whole list may wait for a slow reader. */
     zmq_setsockopt(self->router, ZMQ_MAXMSGSIZE, &most, sizeof most);
-    if (bind_private(self->router, config->door_endpoint)) return true;
+    if (socket_bind_private(self->router, config->door_endpoint)) return true;
     return complain(config->door_endpoint, zmq_strerror(errno));
 }
 
@@ -209,22 +198,12 @@ static bool recognise(struct port *self, zmq_msg_t *frame, struct door_client *c
     return true;
 }
 
-static bool more_parts(void *socket) {
-    int more = 0;
-    size_t size = sizeof more;
-    zmq_getsockopt(socket, ZMQ_RCVMORE, &more, &size);
-    return more != 0;
-}
-
 /* One request of one or more parts; the last is the frame.  False: there is none. */
 static bool take_one(struct port *self, int64_t now, struct outbox *out) {
     struct door_client client = { 0 };
     zmq_msg_t identity, body;
-    zmq_msg_init(&identity);
-    zmq_msg_init(&body);
-    bool some = zmq_msg_recv(&identity, self->router, ZMQ_DONTWAIT) >= 0;
-    while (some && more_parts(self->router))
-        zmq_msg_recv(&body, self->router, ZMQ_DONTWAIT);
+    bool some = socket_receive(self->router, &identity, &body);
+    if (some && zmq_msg_size(&identity) > DOOR_IDENTITY_MAX) metric_add(self->refused, 1);
     if (some && zmq_msg_size(&identity) <= DOOR_IDENTITY_MAX) {
         client.identity_size = (uint32_t)zmq_msg_size(&identity);
         memcpy(client.identity, zmq_msg_data(&identity), client.identity_size);
@@ -251,20 +230,12 @@ static void step(struct port *self, int64_t now, struct outbox *out) {
 }
 
 static uint32_t poll_fds(struct port *self, struct pollfd *fds, uint32_t max) {
-    size_t size = sizeof fds[0].fd;
-    if (max == 0) return 0;
-    fds[0].events = POLLIN;
-    zmq_getsockopt(self->router, ZMQ_FD, &fds[0].fd, &size);
-    return 1;
+    return socket_poll(self->router, fds, max);
 }
 
-/* The descriptor is edge-triggered: what was missed is found by asking. */
 static int64_t timeout(struct port *self, int64_t now) {
-    int events = 0;
-    size_t size = sizeof events;
     (void)now;
-    zmq_getsockopt(self->router, ZMQ_EVENTS, &events, &size);
-    return (events & ZMQ_POLLIN) != 0 ? 0 : sweep_every;
+    return socket_readable(self->router) ? 0 : sweep_every;
 }
 
 const struct port_type door_port = {
