@@ -4,12 +4,14 @@
  * for `hits` of these times spread over the whole, the same scenario again with the server armed.
  * The scenario: an operator makes a sale, somebody registers and logs in, a small crowd buys, pays,
  * cancels, pays late; mail is sent; the server is told to end.  A point that is not reached is a
- * failure: it would be one that nobody tests. */
+ * failure: it would be one that nobody tests.  Points between processes are reached by the same
+ * scenario over a broker and two nodes, each of which dies there. */
 #include "broker/clock.h"
 #include "broker/crash.h"
 #include "broker/curve.h"
 #include "broker/keys.h"
 #include "tools/doorsim/commands.h"
+#include "tools/doorsim/crash_nodes.h"
 #include "tools/doorsim/options.h"
 #include "tools/doorsim/stage.h"
 
@@ -31,8 +33,10 @@ struct crash_words {
 
 struct crash_run {
     struct stage stage;
+    struct crash_nodes nodes;
     uint64_t counts[CRASH_POINTS];
-    unsigned run; /* Number of the scenario. */
+    uint64_t node_counts[CRASH_NODES][CRASH_POINTS]; /* Of the scenario nodes. */
+    unsigned run;                                    /* Number of the scenario. */
     unsigned passed, failed;
     long log_read; /* Bytes of the server's log that were looked at. */
     char text[TEXT];
@@ -114,19 +118,26 @@ static bool journal_empty(struct crash_run *self) {
     return false;
 }
 
-/* The whole scenario; true when everybody had an answer and it all adds up. */
-static bool sell(struct crash_run *self) {
+/* A sale on what is running; true when everybody had an answer and it all adds up. */
+static bool sale_goes_well(struct crash_run *self, char history[STAGE_PATH], int64_t *lot) {
     struct stage *stage = &self->stage;
-    int64_t sale, lot;
-    char history[STAGE_PATH], name[32];
+    int64_t sale;
+    char name[32];
     self->run++;
     (void)snprintf(name, sizeof name, "history-%u", self->run);
-    (void)snprintf(history, sizeof history, "%s", stage_path(stage, name));
+    (void)snprintf(history, STAGE_PATH, "%s", stage_path(stage, name));
+    return stage_ready(stage, 20 * S) && account(self) &&
+           stage_sale(stage, UNITS, "1s", &sale, lot) && crowd(self, *lot, history) &&
+           judged(self, *lot, history) && stage_reconciled(stage, 10 * S) && journal_empty(self);
+}
+
+/* The whole scenario. */
+static bool sell(struct crash_run *self) {
+    struct stage *stage = &self->stage;
+    int64_t lot;
+    char history[STAGE_PATH];
     stage_server_start(stage);
-    bool good = stage_ready(stage, 20 * S) && account(self) &&
-                stage_sale(stage, UNITS, "1s", &sale, &lot) && crowd(self, lot, history) &&
-                judged(self, lot, history) && stage_reconciled(stage, 10 * S) &&
-                journal_empty(self);
+    bool good = sale_goes_well(self, history, &lot);
     if (good && !stage_server_stop(stage, 15 * S)) {
         /* It died on the way down: once more up, and again. */
         good = WIFEXITED(stage->last_status) && WEXITSTATUS(stage->last_status) == CRASH_STATUS;
@@ -137,6 +148,26 @@ static bool sell(struct crash_run *self) {
     }
     if (!good) (void)stage_server_stop(stage, 5 * S);
     good = stage_log_faults(stage, "doorbuster.log", &self->log_read) == 0 && good;
+    if (good) (void)unlink(history);
+    return good;
+}
+
+/* The same over several processes. */
+static bool sell_over_nodes(struct crash_run *self, unsigned victim) {
+    struct stage *stage = &self->stage;
+    const int *status = &self->nodes.rows[victim].last_status;
+    int64_t lot;
+    char history[STAGE_PATH];
+    crash_nodes_start(&self->nodes, stage);
+    bool good = sale_goes_well(self, history, &lot);
+    if (good && !crash_nodes_stop(&self->nodes, 15 * S)) {
+        good = WIFEXITED(*status) && WEXITSTATUS(*status) == CRASH_STATUS;
+        if (!good) fprintf(stderr, "the processes did not end as they should\n");
+        crash_nodes_start(&self->nodes, stage);
+        good = good && stage_ready(stage, 20 * S) && judged(self, lot, history) &&
+               stage_reconciled(stage, 10 * S) && crash_nodes_stop(&self->nodes, 15 * S);
+    }
+    if (!good) (void)crash_nodes_stop(&self->nodes, 5 * S);
     if (good) (void)unlink(history);
     return good;
 }
@@ -199,7 +230,7 @@ static bool migrate_scenario(struct crash_run *self, const char *variable, bool 
 
 /* ---- Counting and dying ---- */
 
-static bool read_counts(struct crash_run *self, const char *path, const char *scenario) {
+static bool read_counts(uint64_t counts[CRASH_POINTS], const char *path, const char *scenario) {
     char name[64];
     unsigned long long hits;
     FILE *in = fopen(path, "re");
@@ -208,7 +239,7 @@ static bool read_counts(struct crash_run *self, const char *path, const char *sc
         for (unsigned i = 0; i < CRASH_POINTS; i++) {
             enum crash_point point = (enum crash_point)i;
             if (strcmp(name, crash_describe(point, NULL, NULL)) != 0) continue;
-            if (in_scenario(point, scenario)) self->counts[i] = hits;
+            if (in_scenario(point, scenario)) counts[i] = hits;
         }
     }
     return fclose(in) == 0;
@@ -219,11 +250,28 @@ static bool count_all(struct crash_run *self) {
     (void)snprintf(path, sizeof path, "%s", stage_path(&self->stage, "counts"));
     (void)snprintf(variable, sizeof variable, "CRASH_COUNT=%s", path);
     (void)snprintf(self->stage.count, sizeof self->stage.count, "%s", path);
-    if (!sell(self) || !read_counts(self, path, "serve")) return false;
+    if (!sell(self) || !read_counts(self->counts, path, "serve")) return false;
     self->stage.count[0] = '\0';
-    return keys_scenario(self, variable, false) && read_counts(self, path, "keys") &&
-           curve_scenario(self, variable, false) && read_counts(self, path, "curve") &&
-           migrate_scenario(self, variable, false) && read_counts(self, path, "migrate");
+    return keys_scenario(self, variable, false) && read_counts(self->counts, path, "keys") &&
+           curve_scenario(self, variable, false) && read_counts(self->counts, path, "curve") &&
+           migrate_scenario(self, variable, false) && read_counts(self->counts, path, "migrate");
+}
+
+static bool count_nodes(struct crash_run *self) {
+    for (unsigned node = 0; node < CRASH_NODES; node++)
+        (void)snprintf(self->nodes.rows[node].count, STAGE_PATH, "%s-counts",
+                       stage_path(&self->stage, crash_node_word(node)));
+    bool good = sell_over_nodes(self, 0);
+    for (unsigned node = 0; node < CRASH_NODES; node++) {
+        struct crash_node *row = &self->nodes.rows[node];
+        good = good && read_counts(self->node_counts[node], row->count, "nodes");
+        row->count[0] = '\0';
+    }
+    for (unsigned i = 0; i < CRASH_POINTS; i++) {
+        for (unsigned node = 0; node < CRASH_NODES; node++)
+            self->counts[i] += self->node_counts[node][i];
+    }
+    return good;
 }
 
 static void report(struct crash_run *self, bool good, enum crash_point point, uint64_t hit,
@@ -282,6 +330,48 @@ static void die_at(struct crash_run *self, enum crash_point point, uint64_t hit)
     report(self, good, point, hit, good ? "" : "does not start again", began);
 }
 
+/* In the given process. */
+static void die_in_node(struct crash_run *self, unsigned node, enum crash_point point,
+                        uint64_t hit) {
+    struct crash_node *row = &self->nodes.rows[node];
+    int64_t began = clock_mono();
+    char why[80] = "";
+    bool good = false;
+    for (int tries = 0; tries < 3 && !good && *why == '\0'; tries++) {
+        unsigned deaths = row->deaths;
+        (void)snprintf(row->crash, sizeof row->crash, "%s:%" PRIu64,
+                       crash_describe(point, NULL, NULL), hit);
+        good = sell_over_nodes(self, node);
+        if (!good) {
+            (void)snprintf(why, sizeof why, "does not add up: ");
+        } else if (row->deaths != deaths + 2) { /* There, and when it was told to end. */
+            good = false;
+            if (hit == 1) (void)snprintf(why, sizeof why, "not reached: ");
+            hit = hit / 2 > 0 ? hit / 2 : 1;
+        }
+    }
+    if (!good && *why == '\0') (void)snprintf(why, sizeof why, "not reached: ");
+    (void)snprintf(why + strlen(why), sizeof why - strlen(why), "%s", crash_node_word(node));
+    report(self, good, point, hit, why, began);
+}
+
+/* In each process in turn, in the middle of equal parts of the times it gets there: at the first of
+ * them nothing is under way yet. */
+static void die_in_nodes(struct crash_run *self, const struct crash_words *words,
+                         enum crash_point point) {
+    for (unsigned node = 0; node < CRASH_NODES; node++) {
+        uint64_t all = self->node_counts[node][point], hits = (uint64_t)words->hits, last = 0;
+        if (all == 0) continue;
+        self->counts[point] = all; /* As it is reported. */
+        for (uint64_t i = 0; i < (words->hit > 0 ? 1 : hits) && !stage_stopped(); i++) {
+            uint64_t hit = 1 + all * (2 * i + 1) / (2 * hits);
+            if (words->hit > 0) hit = (uint64_t)words->hit;
+            if (hit > last) die_in_node(self, node, point, hit);
+            last = hit;
+        }
+    }
+}
+
 static bool chosen(const struct crash_words *words, unsigned point) {
     if (words->points.count == 0) return (int64_t)point % words->parts == words->part - 1;
     for (unsigned i = 0; i < words->points.count; i++) {
@@ -296,9 +386,12 @@ static bool chosen(const struct crash_words *words, unsigned point) {
 static void die_often(struct crash_run *self, const struct crash_words *words,
                       enum crash_point point) {
     uint64_t all = self->counts[point], last = 0;
-    if (in_scenario(point, "nodes")) return; /* Of several processes; here is one. */
     if (all == 0) {
         report(self, false, point, 0, "not reached by the scenario", clock_mono());
+        return;
+    }
+    if (in_scenario(point, "nodes")) {
+        die_in_nodes(self, words, point);
         return;
     }
     if (words->hit > 0) {
@@ -327,6 +420,12 @@ static bool names_known(const struct crash_words *words) {
     return true;
 }
 
+static bool any_chosen(const struct crash_words *words, const char *scenario, bool of_it) {
+    for (unsigned i = 0; i < CRASH_POINTS; i++)
+        if (chosen(words, i) && in_scenario((enum crash_point)i, scenario) == of_it) return true;
+    return false;
+}
+
 static int run(const struct crash_words *words) {
     static struct crash_run self;
     static const char *const sets[] = { "order.batch_max=8", "payment.query_every=500ms",
@@ -337,13 +436,15 @@ static int run(const struct crash_words *words) {
     };
     bool good = stage_open(&self.stage, &setup) && stage_seed(&self.stage, SHOPPERS);
     if (good) {
-        good = count_all(&self);
+        good = (!any_chosen(words, "nodes", false) || count_all(&self)) &&
+               (!any_chosen(words, "nodes", true) || count_nodes(&self));
         if (!good) fprintf(stderr, "doorsim crash: the scenario fails without a crash\n");
     }
     for (unsigned i = 0; good && i < CRASH_POINTS && !stage_stopped(); i++) {
         if (chosen(words, i)) die_often(&self, words, (enum crash_point)i);
     }
     bool all = good && self.failed == 0 && self.passed > 0;
+    if (self.nodes.wanted) (void)crash_nodes_stop(&self.nodes, 0);
     stage_close(&self.stage, words->keep || (!all && !stage_stopped()));
     printf("%u passed, %u failed\n", self.passed, self.failed + (good ? 0 : 1));
     return all && !stage_stopped() ? 0 : 1;

@@ -229,6 +229,7 @@ void stage_server_start(struct stage *self) {
 
 void stage_tick(struct stage *self) {
     int status;
+    if (self->tick != NULL) self->tick(self->tick_context);
     if (self->server <= 0 || waitpid(self->server, &status, WNOHANG) != self->server) return;
     self->server = 0;
     self->last_status = status;

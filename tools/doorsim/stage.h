@@ -44,6 +44,8 @@ struct stage {
     bool server_wanted;     /* Start it again when it has died. */
     int last_status;        /* waitpid's, of the server that died last. */
     unsigned deaths, starts;
+    void (*tick)(void *context); /* Called by stage_tick(), or NULL. */
+    void *tick_context;
     unsigned aborts; /* Deaths by a signal that nobody here sends: an assertion, a bad address. */
 };
 
