@@ -43,7 +43,7 @@ http
     # Time for an answer from inside to any request; one that nobody answers (its actor has crashed, its node is gone) is answered unavailable then. Read again at SIGHUP.
     # From 100ms to 5m.
     answer_max = 15s
-    # Purchases waiting for a decision; more are answered overloaded. Read again at SIGHUP.
+    # Purchases waiting for a decision; more are answered overloaded, and so is one that would wait longer than http.hold at the pace at which its shard is deciding. Read again at SIGHUP.
     # From 1 to 1000000.
     inflight_max = 8192
     # Requests per second of one user, 0 for no limit. Read again at SIGHUP.

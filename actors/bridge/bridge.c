@@ -42,6 +42,7 @@ void bridge_tell_ready(struct bridge *self, struct outbox *out) {
 static void on_time(struct bridge *self, int64_t now, struct outbox *out) {
     follow_tick(&self->catalogue, now, out);
     bridge_ask_revoked(self, now, out);
+    bridge_take_pace(self, now);
 }
 
 static void on_rows_end(struct bridge *self, const struct message *in, struct outbox *out) {

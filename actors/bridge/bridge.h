@@ -14,6 +14,7 @@
 
 #include "actors/actor.h"
 #include "actors/lib/follow.h"
+#include "schema/id.h"
 
 enum {
     PURCHASES_MAX = 16384, /* Held at once. */
@@ -36,6 +37,7 @@ struct purchase_slot {
     int64_t ends; /* Hold time is over. */
     uint32_t generation;
     uint32_t next; /* Free list. */
+    uint8_t shard;
     bool used;
 };
 
@@ -73,6 +75,14 @@ struct bridge_sale {
     char page[PAGE_MAX];
 };
 
+/* How fast a shard decides purchases, as seen from here, while more wait than it takes at once. */
+struct pace {
+    uint32_t in_flight; /* Slots of this shard. */
+    uint32_t done;      /* Decided since paces_since. */
+    bool crowded;       /* Since then there were always enough to keep it busy. */
+    int64_t each;       /* ns for one; 0 = not known: it was not busy. */
+};
+
 struct bucket {
     int64_t user_id;
     int64_t filled_at;
@@ -105,6 +115,8 @@ struct bridge {
     uint32_t free_slot, in_flight;
     uint32_t queue_head, queue_count; /* Ring of slot numbers in the order their hold ends. */
     uint64_t queue[PURCHASES_MAX * 2];
+    int64_t paces_since;
+    struct pace paces[SHARDS_MAX];
     struct purchase_slot slots[PURCHASES_MAX];
 
     uint32_t sale_count, lot_count, revoked_count;
@@ -121,6 +133,8 @@ void bridge_on_order_create(struct bridge *self, const struct message *in, int64
                             struct outbox *out);
 void bridge_on_decision(struct bridge *self, const struct message *in, struct outbox *out);
 void bridge_on_held(struct bridge *self, const struct message *in);
+/* At every tick. */
+void bridge_take_pace(struct bridge *self, int64_t now);
 void bridge_end_holds(struct bridge *self, int64_t now, struct outbox *out);
 void bridge_on_order_get(struct bridge *self, const struct message *in, int64_t now,
                          struct outbox *out);

@@ -6,6 +6,8 @@
 #include "schema/id.h"
 
 enum { SECOND = 1000000000 };
+enum { CROWD = 256 }; /* A shard takes so many at once: with fewer under way it may be idle. */
+static const int64_t pace_window = INT64_C(200000000);
 
 /* ---- The waiting room ---- */
 
@@ -39,10 +41,46 @@ static struct purchase_slot *slot_find(struct bridge *self, uint64_t number) {
 }
 
 static void slot_free(struct bridge *self, struct purchase_slot *slot) {
+    struct pace *pace = &self->paces[slot->shard];
     slot->used = false;
     slot->next = self->free_slot;
     self->free_slot = (uint32_t)(slot - self->slots);
     self->in_flight--;
+    if (--pace->in_flight < CROWD) pace->crowded = false;
+}
+
+/* ---- How long it would take ---- */
+
+/* What a shard decides while it is not busy says nothing of what it could, and what it does not
+ * decide while a store is away says nothing of afterwards. */
+static void measure(struct pace *pace, int64_t window) {
+    if (!pace->crowded) {
+        pace->each = 0;
+    } else if (pace->done > 0) {
+        int64_t each = window / pace->done;
+        pace->each = pace->each == 0 ? each : (3 * pace->each + each) / 4;
+    }
+    pace->done = 0;
+    pace->crowded = pace->in_flight >= CROWD;
+}
+
+void bridge_take_pace(struct bridge *self, int64_t now) {
+    int64_t window = now - self->paces_since;
+    if (window >= 0 && window < pace_window) return;
+    for (uint32_t i = 0; i < self->shards && i < SHARDS_MAX; i++) {
+        /* After a pause, or a step of the clock, nothing is known. */
+        if (window < 0 || window > 2 * pace_window) self->paces[i].crowded = false;
+        measure(&self->paces[i], window);
+    }
+    self->paces_since = now;
+}
+
+/* It would not be decided within its hold time.  To say so at once costs little, and lets the
+ * shopper try again when there is room; to say so at the end of the hold costs him that time and a
+ * place. */
+static bool would_wait_too_long(const struct bridge *self, uint32_t shard) {
+    const struct pace *pace = &self->paces[shard];
+    return pace->in_flight >= CROWD && pace->each > self->hold / pace->in_flight;
 }
 
 /* ---- Coming in ---- */
@@ -63,17 +101,20 @@ static enum problem check_ticket(const struct bridge *self, const struct order_c
 static void ask_inventory(struct bridge *self, const struct message *in,
                           const struct ticket_claims *ticket, int64_t now, struct outbox *out) {
     const struct order_create *want = BODY(in, order_create);
-    struct purchase_slot *slot = slot_take(self, now);
+    uint32_t shard = id_shard(ticket->order_id, self->shards);
+    struct purchase_slot *slot = would_wait_too_long(self, shard) ? NULL : slot_take(self, now);
     if (slot == NULL) {
         outbox_refuse_with(out, in, PROBLEM_overloaded)->retry_after = 1;
         return;
     }
+    slot->shard = (uint8_t)shard;
+    self->paces[shard].in_flight++;
     slot->http = in->head.request;
     slot->trace = (uint64_t)ticket->order_id; /* Its way can be found by the order's number. */
     slot->order_id = ticket->order_id;
     slot->user_id = ticket->user_id;
     out->deadline = slot->ends;
-    outbox_about(out, id_shard(ticket->order_id, self->shards));
+    outbox_about(out, shard);
     struct reserve *reserve = ASK(out, ACTOR_inventory, reserve, ACTOR_bridge,
                                   number_of(self, (uint32_t)(slot - self->slots)), slot->trace);
     reserve->order_id = ticket->order_id;
@@ -131,6 +172,7 @@ void bridge_on_held(struct bridge *self, const struct message *in) {
 void bridge_on_decision(struct bridge *self, const struct message *in, struct outbox *out) {
     struct purchase_slot *slot = slot_find(self, in->head.request);
     if (slot == NULL) return; /* Answered with 202 before; the shopper asks for it. */
+    self->paces[slot->shard].done++;
     if (in->head.type == MSG_order_view) {
         struct order_view *view = to_http(out, slot, MSG_order_view);
         *view = *BODY(in, order_view);

@@ -273,6 +273,57 @@ static void test_full_and_stopping(void **state) {
     assert_refused(PROBLEM_stopping);
 }
 
+static uint64_t numbers[4096]; /* Of reservations asked for and not decided. */
+static uint32_t asked, decided;
+
+/* False: refused at once. */
+static bool buy_one(void) {
+    buy(asked);
+    if (sent.count == 1 && sent.items[0].head.type == MSG_reserve) {
+        numbers[asked++] = sent.items[0].head.request;
+        return true;
+    }
+    assert_refused(PROBLEM_overloaded);
+    return false;
+}
+
+static void decide(int n) {
+    struct failed body = { .problem = PROBLEM_sold_out, .what = MSG_reserve };
+    for (; n > 0; n--) {
+        give(MSG_failed, &body, ACTOR_order, ACTOR_bridge, numbers[decided++]);
+        assert_refused(PROBLEM_sold_out);
+    }
+}
+
+/* 500 a second, and a hold of a second: whoever would be behind 500 others is refused at once, but
+ * only while it is known that the shard does no more. */
+static void test_no_place_for_a_wait_too_long(void **state) {
+    (void)state;
+    asked = decided = 0;
+    bridge->inflight_max = 4096;
+    bridge->hold = 1000 * ms;
+    bridge->rate_user = 0;
+    tick();
+    for (int i = 0; i < 400; i++)
+        assert_true(buy_one()); /* Nothing is known yet. */
+    now += 200 * ms;
+    tick();
+    decide(100);
+    now += 200 * ms;
+    tick();
+    while (buy_one())
+        assert_true(asked < 4000);
+    assert_int_equal(bridge->in_flight, 501);
+    now += 200 * ms;
+    tick(); /* Nothing was decided: a store is away, and then it is as fast as before. */
+    assert_false(buy_one());
+    decide(250);
+    now += 200 * ms;
+    tick(); /* At the end there was too little to do. */
+    for (int i = 0; i < 600; i++)
+        assert_true(buy_one());
+}
+
 static void test_settings_that_change(void **state) {
     (void)state;
     struct order_list list = { .user_id = USER };
@@ -479,6 +530,7 @@ int main(void) {
         TEST(test_hint_refuses_only_strangers),
         TEST(test_hint_dies),
         TEST(test_full_and_stopping),
+        TEST(test_no_place_for_a_wait_too_long),
         TEST(test_settings_that_change),
         TEST(test_rate_and_revocation),
         TEST(test_pages),

@@ -204,7 +204,7 @@ static int run(struct bench *self) {
     return exact && !self->wrong ? 0 : 1;
 }
 
-static struct bench_words words = { .connections = 256,
+static struct bench_words words = { .connections = 1024,
                                     .rounds = 5,
                                     .round_ms = 1500,
                                     .warmup_ms = 200,
@@ -236,7 +236,7 @@ static const struct option options[] = {
     { "only", OPTION_text, false, &words.only, 0, 0,
       "Groups, with commas: nginx nothing purchases lots sold_out page tickets logins open script"
       " batch links usual pipeline idle." },
-    { "connections", OPTION_number, false, &words.connections, 1, 60000, "Default 256." },
+    { "connections", OPTION_number, false, &words.connections, 1, 60000, "Default 1024." },
     { "flight", OPTION_number, false, &words.flight, 1, 8000,
       "Purchases under way in the pipeline (2048)." },
     { "idle", OPTION_number, false, &words.idle, 0, 20000,
