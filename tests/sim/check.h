@@ -53,7 +53,15 @@ struct account {
     uint32_t entries;
 };
 
+/* How a shard's Redis was when it was looked at last. */
+struct looked {
+    const struct lua_store *at;
+    uint64_t changes;
+    uint32_t tainted;
+};
+
 struct checks {
+    struct looked looked[SHARDS_MOST];
     struct shadow *shadows; /* One for each row of orders, at the same index. */
     uint32_t shadow_count, shadow_room;
     struct lot_facts facts[PG_LOTS_MAX];
@@ -83,6 +91,8 @@ int64_t check_grace(const struct world *self);
 
 /* check_stock.c: G2, after every step of a store. */
 void check_stores(struct world *self);
+/* The same after a step of Redis: nothing is looked at again when nothing was written. */
+void check_redis_step(struct world *self);
 bool check_intact(struct world *self, uint32_t shard, struct account *account);
 bool check_in_journal(const struct account *account, int64_t rid);
 int64_t check_held(struct world *self, int64_t lot_id, int64_t user_id);

@@ -228,6 +228,22 @@ static void check_shard(struct world *self, uint32_t shard) {
 }
 
 void check_stores(struct world *self) {
-    for (uint32_t k = 0; k < self->shards && !self->failure.is; k++)
+    for (uint32_t k = 0; k < self->shards && !self->failure.is; k++) {
+        struct looked *looked = &self->checks->looked[k];
         check_shard(self, k);
+        looked->at = stores_master(self, k);
+        looked->changes = lua_store_changes(looked->at);
+        looked->tainted = self->servers[k].tainted;
+    }
+}
+
+void check_redis_step(struct world *self) {
+    bool same = true;
+    for (uint32_t k = 0; k < self->shards && same; k++) {
+        const struct looked *looked = &self->checks->looked[k];
+        const struct lua_store *master = stores_master(self, k);
+        same = looked->at == master && looked->changes == lua_store_changes(master) &&
+               looked->tainted == self->servers[k].tainted;
+    }
+    if (!same) check_stores(self);
 }

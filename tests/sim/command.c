@@ -1,6 +1,7 @@
 /* doorsim sim: runs seeds, tells how they went. */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -239,6 +240,10 @@ int sim_command(int argc, char **argv) {
     log_setup(LOG_LEVEL_error, LOG_FORMAT_logfmt, 1, nowhere); /* What goes wrong here is meant. */
     int64_t began = real_time();
     signal(SIGABRT, on_abort);
+    /* A crowd's batches come and go by hundreds of megabytes: they are not given back in between.
+     */
+    mallopt(M_MMAP_THRESHOLD, 1 << 28);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
     for (uint64_t seed = options.first; seed <= options.last; seed++) {
         run_seed(&options, seed, &totals);
         if (options.first_only && totals.failed > 0) break;

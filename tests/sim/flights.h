@@ -19,27 +19,44 @@ enum event {
     EVENT_door,    /* Operators look at what is still to be done. */
 };
 
-enum { PARCEL_CLASSES = 12, PARCEL_STEP = 64 };
+enum { PARCEL_CLASSES = 12, PARCEL_STEP = 64, FLIGHT_DAYS = 1 << 14, DAY_BITS = 18 };
 
+/* A message under way; its body and texts follow in the same memory. */
 struct parcel {
-    enum event event;
-    uint8_t seat;  /* Where it happens. */
     uint8_t class; /* Of its memory; PARCEL_CLASSES = malloc's. */
-    uint64_t number;
-    struct message message; /* EVENT_message only; body and texts follow in the same memory. */
-    struct parcel *next;    /* While it is free. */
+    struct message message;
+    struct parcel *next; /* While it is free. */
 };
 
 struct flight {
     int64_t at;
     uint64_t sequence;
-    struct parcel *parcel;
+    union {
+        uint64_t number;
+        struct parcel *parcel; /* EVENT_message only. */
+    };
+    uint8_t event; /* enum event */
+    uint8_t seat;  /* Where it happens. */
 };
 
-struct flights {
-    struct flight *heap;
+/* Ordered by time: the least of all is first. */
+struct flight_heap {
+    struct flight *items;
     uint32_t count, capacity;
+};
+
+/* A day is a quarter of a millisecond.  Today's flights are ordered; those of the next days lie as
+ * they came, until it is their day; those behind them wait in order for a day to become free.  With
+ * millions of flights one heap of all would be one miss of the cache after the other.
+ * Invariant: whatever is in `days` or `later` is of a day behind `today`. */
+struct flights {
+    uint32_t count;
     uint64_t sequence;
+    int64_t today;
+    struct flight_heap now, later;
+    struct flight_heap *days; /* FLIGHT_DAYS; that of a day is at its remainder. */
+    uint32_t days_count;      /* Flights in all of them. */
+    uint64_t busy[FLIGHT_DAYS / 64];
     struct parcel *spare[PARCEL_CLASSES];
 };
 
@@ -48,10 +65,10 @@ void flights_add(struct flights *self, const struct message *message, uint8_t se
 void flights_plan(struct flights *self, enum event event, uint8_t seat, uint64_t number,
                   int64_t at);
 /* When the next happens; there is one. */
-int64_t flights_next(const struct flights *self);
+int64_t flights_next(struct flights *self);
 /* The next; given back with flights_give. */
-struct parcel *flights_take(struct flights *self);
-void flights_give(struct flights *self, struct parcel *parcel);
+struct flight flights_take(struct flights *self);
+void flights_give(struct flights *self, const struct flight *flight);
 void flights_fini(struct flights *self);
 
 #endif

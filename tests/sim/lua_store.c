@@ -25,6 +25,7 @@ struct lua_snapshot {
 
 struct lua_store {
     lua_State *lua;
+    uint64_t changes;
     struct lua_data data;
     struct batch memory; /* Of the last reply. */
     struct reply reply;
@@ -79,6 +80,7 @@ static void log_shorten(struct lua_snapshot *log, uint32_t count) {
 /* A call that changed nothing is no record. */
 static void log_close(struct lua_store *self) {
     if (self->open.words > 0) log_push(&self->log, &self->open);
+    if (self->open.words > 0) self->changes++;
     self->open.words = 0;
 }
 
@@ -339,12 +341,18 @@ uint32_t lua_store_writes(const struct lua_store *self) {
 
 void lua_store_cut(struct lua_store *self, uint32_t n) {
     log_shorten(&self->log, n < self->log.count ? self->log.count - n : 0);
+    self->changes++;
     replay(self);
 }
 
 void lua_store_wipe(struct lua_store *self) {
     log_shorten(&self->log, 0);
+    self->changes++;
     lua_data_clear(&self->data);
+}
+
+uint64_t lua_store_changes(const struct lua_store *self) {
+    return self->changes;
 }
 
 struct lua_snapshot *lua_store_snapshot(const struct lua_store *self) {
@@ -355,6 +363,7 @@ struct lua_snapshot *lua_store_snapshot(const struct lua_store *self) {
 }
 
 void lua_store_restore(struct lua_store *self, const struct lua_snapshot *snapshot) {
+    self->changes++;
     log_shorten(&self->log, 0);
     for (uint32_t i = 0; i < snapshot->count; i++)
         log_push(&self->log, &snapshot->records[i]);

@@ -41,6 +41,8 @@ void lua_store_cut(struct lua_store *self, uint32_t n);
 /* FLUSHALL. */
 void lua_store_wipe(struct lua_store *self);
 
+/* Rises with every write and every loss: as long as it is the same, so is all that is in it. */
+uint64_t lua_store_changes(const struct lua_store *self);
 /* A copy of everything but the run_id. */
 struct lua_snapshot *lua_store_snapshot(const struct lua_store *self);
 void lua_store_restore(struct lua_store *self, const struct lua_snapshot *snapshot);

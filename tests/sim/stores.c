@@ -61,7 +61,7 @@ void stores_redis(struct world *self, uint8_t seat, const struct message *in, ui
         flights_plan(&self->flights, EVENT_again, 0, FAULT_redis_blip | (uint64_t)process << 8,
                      self->now + 200 * SIM_MS);
     }
-    check_stores(self);
+    check_redis_step(self);
 }
 
 /* ---- PostgreSQL ---- */

@@ -24,17 +24,17 @@ int64_t world_clock(struct world *self, uint8_t process) {
 
 /* ---- Steps ---- */
 
-static void dispatch(struct world *self, const struct parcel *parcel) {
-    switch (parcel->event) {
-    case EVENT_message: seat_arrive(self, parcel->seat, &parcel->message); return;
-    case EVENT_wake: seat_wake(self, parcel->seat); return;
-    case EVENT_tick: seat_tick(self, parcel->seat, parcel->number); return;
-    case EVENT_restart: seat_restart(self, parcel->seat); return;
-    case EVENT_shopper: shopper_turn(self, parcel->number); return;
-    case EVENT_call: provider_call(self, parcel->number); return;
-    case EVENT_fault: faults_strike(self, parcel->number); return;
-    case EVENT_again: faults_again(self, parcel->number); return;
-    case EVENT_commit: stores_commit_late(self, parcel->number); return;
+static void dispatch(struct world *self, const struct flight *flight) {
+    switch ((enum event)flight->event) {
+    case EVENT_message: seat_arrive(self, flight->seat, &flight->parcel->message); return;
+    case EVENT_wake: seat_wake(self, flight->seat); return;
+    case EVENT_tick: seat_tick(self, flight->seat, flight->number); return;
+    case EVENT_restart: seat_restart(self, flight->seat); return;
+    case EVENT_shopper: shopper_turn(self, flight->number); return;
+    case EVENT_call: provider_call(self, flight->number); return;
+    case EVENT_fault: faults_strike(self, flight->number); return;
+    case EVENT_again: faults_again(self, flight->number); return;
+    case EVENT_commit: stores_commit_late(self, flight->number); return;
     case EVENT_door: operators_turn(self); return;
     }
 }
@@ -42,10 +42,10 @@ static void dispatch(struct world *self, const struct parcel *parcel) {
 bool world_step(struct world *self) {
     if (self->failure.is || self->flights.count == 0) return false;
     self->now = flights_next(&self->flights);
-    struct parcel *parcel = flights_take(&self->flights);
+    struct flight flight = flights_take(&self->flights);
     self->step++;
-    dispatch(self, parcel);
-    flights_give(&self->flights, parcel);
+    dispatch(self, &flight);
+    flights_give(&self->flights, &flight);
     return !self->failure.is;
 }
 
