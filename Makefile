@@ -206,6 +206,8 @@ $(call ok,$(MUTANT_NAMES)): $(B)/ok/%.ok: tests/% $(B)/doorsim $(wildcard tests/
 	@CC='$(CC)' FLAGS='$(CFLAGS) $(BASE_CPPFLAGS) -std=c11 -pthread $(VARIANT_FLAGS)' \
 	    LIBS='$(PKG_LIBS) -lm' BUILD=$(B) tools/attempt $(B) $* $<
 	$(DONE)
+$(call ok,sim/test_mutants.sh): $(patsubst %,$(B)/%,$(UNIT) $(CONTRACT)) tools/stack
+$(call ok,sim/test_mutants.sh): export TEST_TIMEOUT := 1200
 $(B)/ok/static/tidy.ok: tools/tidy Makefile $(SOURCES) $(HEADERS) $(DEFS) $(SCRIPTS)
 	$(ATTEMPT) static/tidy tools/tidy
 	$(DONE)

@@ -1,4 +1,6 @@
-/* H3: one who wants too much spoils nothing for those behind him.  Whoever Redis tells "sold out"
+/* Of one batch that Redis has done.
+ *
+ * H3: one who wants too much spoils nothing for those behind him.  Whoever Redis tells "sold out"
  * finds too few units left when his batch is over: within it they only get fewer.  Seen in what
  * Redis says, because a moment later the others' units may be sold as well. */
 #include <inttypes.h>
@@ -25,10 +27,23 @@ static const struct lot_level *level_after(const struct batch *said, uint32_t at
     return NULL;
 }
 
+/* Only a lot that is open sells; its state does not change within a batch. */
+static void check_sold(struct world *self, const struct reserved *got,
+                       const struct lot_level *level) {
+    bool free = got->seen || got->kind != reserve_kind_ordinary;
+    if (free || level == NULL || level->state == lot_state_open) return;
+    world_fail(self, "3.2", got->order_id, "redis sold units of a lot that is %s",
+               state_name(KIND_lot_state, level->state));
+}
+
 void check_batch(struct world *self, const struct message *in, uint32_t count,
                  const struct batch *said) {
     for (uint32_t i = 0; i < said->count; i++) {
         const struct message *message = &said->items[i];
+        if (message->head.type == MSG_reserved) {
+            const struct reserved *got = BODY(message, reserved);
+            check_sold(self, got, level_after(said, i, got->lot_id));
+        }
         if (message->head.type != MSG_failed) continue;
         if (BODY(message, failed)->problem != PROBLEM_sold_out) continue;
         const struct reserve *asked = asked_by(message, in, count);

@@ -16,7 +16,23 @@ static void check_lot(struct world *self, const struct pg_lot *lot) {
                lot->lot_id, units, lot->allocated, lot->sold);
 }
 
+/* Draining ends when no order of the lot is unpaid: what comes back later goes past its buyers. */
+static void check_settled_lot(struct world *self, const struct pg_lot *lot) {
+    for (uint32_t k = 0; k < self->pg->order_count; k++) {
+        const struct pg_order *order = &self->pg->orders[k];
+        bool unpaid =
+            order->state == order_state_awaiting_payment || order->state == order_state_paying;
+        if (order->lot_id != lot->lot_id || !unpaid) continue;
+        world_fail(self, "settled", order->order_id,
+                   "lot %" PRId64 " is settled, and order %" PRId64 " is not paid", lot->lot_id,
+                   order->order_id);
+    }
+}
+
 static void on_commit(struct world *self) {
+    for (uint32_t i = 0; i < self->pg->lot_count; i++)
+        if (self->pg->lots[i].state == lot_state_settled)
+            check_settled_lot(self, &self->pg->lots[i]);
     for (uint32_t i = 0; i < self->pg->lot_count; i++)
         check_lot(self, &self->pg->lots[i]);
     for (uint32_t i = 0; i < self->pg->stock_count; i++) {
