@@ -166,7 +166,7 @@ s/if \(lot->sold \+ row->quantity > lot->allocated\) return PROBLEM_sold_out;//"
 # ----------------------------------------------------------- what the simulator has only as a model
 # PostgreSQL's functions themselves, and its connection.
 mutant sql_epoch 3.3 "schema/sql/0002_purchase.sql
-schema/sql/0010_purchase_usual.sql" "s/[^\n]*-- guard: no_epoch_check\n//
+schema/sql/0013_purchase_short.sql" "s/[^\n]*-- guard: no_epoch_check\n//
 s/b\.low >> 36 = ALL \(epochs\) AND b\.high >> 36 = ALL \(epochs\) AND //" \
     'purchase_batch accepts any epoch' contract/test_pg_purchase
 mutant sql_dup H1 schema/sql/0002_purchase.sql 's/outcome := 3;/outcome := 2;/' \
