@@ -7,7 +7,7 @@
 #include "broker/pg/link.h"
 
 enum statement_mode { STATEMENT_ONE, STATEMENT_MANY, STATEMENT_BATCH, STATEMENT_DONE };
-enum { STATEMENT_BATCH_MAX = 256 };
+enum { STATEMENT_BATCH_MAX = 512 };
 
 struct statement {
     enum message_id request, answer;
