@@ -106,13 +106,15 @@ static const char *last_words(const struct pg_link *self) {
 
 /* The options that the connection would have had, and behind them ours: the last one counts, before
  * what the role and the database are set to.  Without warnings a cancelled wait for a standby would
- * look like success (H12).  Of a service file no options are read. */
+ * look like success (H12), and a commit that does not wait for the disk is none.  Of a service file
+ * no options are read. */
 static void server_options(const struct pg_link *self, char *to, size_t size) {
     PQconninfoOption *parts = PQconninfoParse(self->dsn, NULL);
     const char *own = getenv("PGOPTIONS");
     for (const PQconninfoOption *part = parts; part != NULL && part->keyword != NULL; part++)
         if (strcmp(part->keyword, "options") == 0 && part->val != NULL) own = part->val;
-    int length = snprintf(to, size, "%s -c client_min_messages=warning", own != NULL ? own : "");
+    int length = snprintf(to, size, "%s -c client_min_messages=warning -c synchronous_commit=on",
+                          own != NULL ? own : "");
     /* Cut off it would say something else; then the server shall refuse it. */
     if (length < 0 || (size_t)length >= size) snprintf(to, size, "-c options=too_long");
     PQconninfoFree(parts);

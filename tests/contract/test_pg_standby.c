@@ -151,6 +151,22 @@ static void other_options_stay(void **state) {
     link_close(link);
 }
 
+/* Nobody can make "you got it" mean "unless the power fails": not for the role, nor the address. */
+static void commits_wait_for_the_disk(void **state) {
+    (void)state;
+    uint32_t size;
+    char why[400];
+    char *role = PQescapeIdentifier(root, PQuser(pg.sql), strlen(PQuser(pg.sql)));
+    pg_exec(root, "ALTER ROLE %s SET synchronous_commit = off", role);
+    struct pg_link *link = link_open("options='-c synchronous_commit=off'", "test", 0);
+    if (!link_connect(link, why, sizeof why)) fail_msg("%s", why);
+    assert_true(link_run(link, "SHOW synchronous_commit", 0, NULL));
+    assert_string_equal(link_value(link, 0, 0, &size), "on");
+    link_close(link);
+    pg_exec(root, "ALTER ROLE %s RESET synchronous_commit", role);
+    PQfreemem(role);
+}
+
 /* The server ends the process that waits: the connection is lost, which is unknown as well. */
 static void terminated_wait_is_unknown(void **state) {
     (void)state;
@@ -222,6 +238,7 @@ int main(void) {
         cmocka_unit_test(cancelled_wait_is_unknown),
         cmocka_unit_test(it_is_heard_where_warnings_are_off),
         cmocka_unit_test(other_options_stay),
+        cmocka_unit_test(commits_wait_for_the_disk),
         cmocka_unit_test(terminated_wait_is_unknown),
         cmocka_unit_test(doubt_is_of_one_connection),
     };
