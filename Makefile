@@ -235,6 +235,10 @@ check-last: $(call ok,$(E2E_NAMES))
 ifneq ($(filter check-last,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
+# Beside another goal (make -j2 all quick) two makes would build the same files at once.
+ifneq ($(and $(filter check quick e2e sims-summary,$(MAKECMDGOALS)),$(word 2,$(MAKECMDGOALS))),)
+.NOTPARALLEL:
+endif
 check-totals:
 	+@$(call TOTALS,check-first check-last,$(FIRST_NAMES) $(E2E_NAMES))
 quick: deps
