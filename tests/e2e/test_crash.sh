@@ -39,7 +39,8 @@ gone=$(($(wc -l <<<"$rids") - left))
 kill -s CONT "$server"
 lock_release
 check_true "the log is cut: $cut" grep -q 'cut [1-9]' <<<"$cut"
-check_true "undecided purchases are gone from the journal: $gone; $left are left" test "$gone" -ge 50
+# How many came in the last two seconds depends on how long the burst took.
+check_true "undecided purchases are gone from the journal: $gone; $left are left" test "$gone" -ge 20
 epoch_raised() { [ "$(sql "SELECT epoch FROM stock_shard WHERE shard = 0")" -gt "$epoch" ]; }
 check_true "the epoch is raised" until_true 10 epoch_raised
 check_true "ready again" until_true 15 ready
