@@ -54,7 +54,7 @@ static void idmap_grows(void **state) {
     (void)state;
     enum { GROWN = 65536 };
     static struct idmap_cell cells[GROWN];
-    static const int64_t factors[] = { 1, 8, 64, INT64_C(0x5851f42d4c957f2d) >> 12 };
+    static const int64_t factors[] = { 1, 8, 64, INT64_C(0x5851f42d4c957f2d) >> 17 };
     for (size_t f = 0; f < sizeof factors / sizeof factors[0]; f++) {
         struct idmap map;
         uint32_t value;
