@@ -1,7 +1,6 @@
 #include "tests/lib/redis_sides.h"
 
 #include <assert.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "broker/clock.h"
+#include "tests/lib/folder.h"
 
 enum { ROOM = 4096, MS = 1000000 };
 
@@ -94,14 +94,9 @@ void server_cut_aof(const struct server *self, long bytes) {
     if (truncate(path, size - bytes) != 0) abort();
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *place) {
-    (void)info, (void)kind, (void)place;
-    return remove(path);
-}
-
 void server_fini(struct server *self) {
     server_kill(self);
-    if (self->folder[0] != 0) nftw(self->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    if (self->folder[0] != 0) folder_remove(self->folder);
 }
 
 /* ---- Sides ---- */

@@ -1,7 +1,6 @@
 /* The broker's end towards nodes, over real sockets with CURVE: a key says hello in its own name
  * and speaks for its own run, also on another connection; what is refused or cannot leave is
  * counted. */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +18,7 @@
 #include "broker/frame.h"
 #include "broker/metrics.h"
 #include "config/config.h"
+#include "tests/lib/folder.h"
 
 enum { RUN = 50 };
 
@@ -63,11 +63,6 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *where) {
-    (void)about, (void)kind, (void)where;
-    return remove(path);
-}
-
 static int tear_down(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof open_nodes / sizeof *open_nodes; i++)
@@ -77,7 +72,7 @@ static int tear_down(void **state) {
     directory_port.close(directory);
     directory = NULL;
     batch_fini(&sent);
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 /* A connection with this key. */

@@ -2,7 +2,6 @@
  * granted, full is answered and loses nothing, broken connections and earlier processes are found
  * out and counted, two versions agree or part, a key speaks as its own node,
  * deadlines are as far away on one clock as on the other. */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +20,7 @@
 #include "broker/link_head.h"
 #include "broker/metrics.h"
 #include "config/config.h"
+#include "tests/lib/folder.h"
 
 enum { A = 1, B = 2, CREDIT = 64 };
 
@@ -130,11 +130,6 @@ static int setup_keyed(void **state) {
     return setup(state);
 }
 
-static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *at) {
-    (void)status, (void)kind, (void)at;
-    return remove(name);
-}
-
 static int teardown(void **state) {
     (void)state;
     for (uint16_t node = A; node <= 3; node++)
@@ -147,7 +142,7 @@ static int teardown(void **state) {
     raw = NULL;
     keyed = false;
     deadline = 0;
-    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(dir);
     return 0;
 }
 

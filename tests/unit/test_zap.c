@@ -1,6 +1,5 @@
 /* CURVE keys and the ZAP handler: who is on the list comes in and is known by name, nobody else
  * does; the list is read again; keys that everybody knows are refused. */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +18,7 @@
 #include "broker/curve.h"
 #include "broker/metrics.h"
 #include "broker/zap.h"
+#include "tests/lib/folder.h"
 
 static char dir[64], error[1200];
 static struct curve server_keys;
@@ -60,11 +60,6 @@ static int setup(void **state) {
     return 0;
 }
 
-static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *at) {
-    (void)status, (void)kind, (void)at;
-    return remove(name);
-}
-
 static int teardown(void **state) {
     (void)state;
     zap_close(zap);
@@ -72,7 +67,7 @@ static int teardown(void **state) {
     if (server != NULL) zmq_close(server);
     server = NULL;
     zmq_ctx_term(context);
-    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(dir);
     return 0;
 }
 

@@ -1,6 +1,5 @@
 /* The door itself, over real sockets: who comes in, what each key may do, and that nothing is
  * carried out without a row in the record.  The test is everybody behind the door. */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "broker/door/door.h"
 #include "broker/frame.h"
 #include "config/config.h"
+#include "tests/lib/folder.h"
 
 #define S INT64_C(1000000000)
 
@@ -62,11 +62,6 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *where) {
-    (void)about, (void)kind, (void)where;
-    return remove(path);
-}
-
 static int tear_down(void **state) {
     (void)state;
     for (size_t i = 0; i < 8; i++)
@@ -76,7 +71,7 @@ static int tear_down(void **state) {
     door_port.close(door);
     batch_fini(&sent);
     batch_fini(&got);
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 static void *client_with(const struct curve *key) {
