@@ -146,9 +146,9 @@ sale
     pay_window = 15m
 
 order
-    # Purchases committed in one transaction.
-    # From 1 to 4096.
-    batch_max = 256
+    # Purchases committed in one transaction, at most.
+    # From 1 to 512.
+    batch_max = 512
     # Undecided purchases in the journal; more are answered overloaded. Read again at SIGHUP.
     # From 1 to 10000000.
     journal_cap = 20000

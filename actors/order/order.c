@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define MILLISECOND INT64_C(1000000)
-enum { TICK_MS = 10, BATCHES_ASKED = 4 };
+enum { TICK_MS = 10, BATCHES_ASKED = 2 };
 
 static void init_tables(struct order *self) {
     idmap_init(&self->row_map, self->row_cells, ORDER_ROW_CELLS);

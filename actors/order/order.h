@@ -35,7 +35,7 @@ enum {
     ORDER_UNDOS_SPARE = 8192, /* For decisions that come twice, or after we gave them up. */
     ORDER_RETURNS_MAX = 32768,
     ORDER_RETURN_CELLS = 65536,
-    ORDER_RETURNS_ASKED = 1024, /* Of them at PostgreSQL at once: four of its batches. */
+    ORDER_RETURNS_ASKED = 1024, /* Of them at PostgreSQL at once: two of its batches. */
     ORDER_WAITERS_MAX = 4096,   /* Who asked again for what is not decided yet. */
     ORDER_LISTS_MAX = 256,      /* Lists under way. */
 };
@@ -129,7 +129,7 @@ struct order_wish {
 
 struct order {
     uint8_t shard;
-    uint32_t asked_max; /* Rows at PostgreSQL at once: its two batches, and two behind them. */
+    uint32_t asked_max; /* Rows at PostgreSQL at once: a batch, and the next one behind it. */
     int64_t journal_age_max, idle_read;
     uint32_t epoch; /* Highest known to be installed; 0 = none yet. */
 

@@ -34,6 +34,7 @@ struct lane {
     uint32_t taken;
     enum { IDLE, WAITING, RUNNING, ANSWERING, REFUSING } phase; /* Of the top range. */
     uint32_t tries;
+    uint32_t purchases_max; /* In a statement. */
     int64_t running_since, silence_max;
     int64_t started; /* Monotonic: the statement under way. */
     struct metric_histogram *seconds[LINK_STATEMENTS_MAX];
@@ -59,6 +60,8 @@ struct lane *lane_open(const struct config *config, const char *name, enum addre
     self->name = name;
     self->link = link_open(config->pg_dsn, self->name, config->pg_connect_timeout);
     self->silence_max = config->pg_answer_timeout;
+    self->purchases_max = (uint32_t)config->order_batch_max;
+    assert(self->purchases_max <= STATEMENT_BATCH_MAX);
     batch_init(&self->waiting);
     batch_init(&self->queue);
     open_metrics(self, address);
@@ -134,7 +137,9 @@ static void take_range(struct lane *self) {
     uint32_t number, count = 1;
     const struct statement *statement = statement_for(first->head.type, &number);
     if (statement != NULL && statement->mode == STATEMENT_BATCH) {
-        while (count < STATEMENT_BATCH_MAX && self->taken + count < self->queue.count &&
+        uint32_t most =
+            statement->request == MSG_purchase ? self->purchases_max : STATEMENT_BATCH_MAX;
+        while (count < most && self->taken + count < self->queue.count &&
                first[count].head.type == first->head.type)
             count++;
     }

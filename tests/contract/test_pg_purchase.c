@@ -84,6 +84,24 @@ static void two_lots_at_once(void **state) {
     assert_account();
 }
 
+/* order.batch_max says how many are committed at once: one movement for each statement. */
+static void no_more_in_a_commit_than_is_set(void **state) {
+    (void)state;
+    int64_t before = pg.config.order_batch_max;
+    pg.config.order_batch_max = 10;
+    pg_harness_anew(&pg);
+    fresh_lot(1000, 2);
+    for (int i = 0; i < 25; i++)
+        put_purchase(next_rid(), 1000 + i, 1 + i, 1);
+    pg_ask(&pg);
+    assert_int_equal(pg.out.count, 25);
+    assert_int_equal(pg_number(pg.sql, "SELECT count(*) FROM stock_movement"), 3);
+    assert_int_equal(pg_number(pg.sql, "SELECT max(change) FROM stock_movement"), 10);
+    assert_account();
+    pg.config.order_batch_max = before;
+    pg_harness_anew(&pg);
+}
+
 /* purchase_batch of nodes from before migration 13: a row for every row, also where all are usual.
  */
 static void older_nodes_get_every_row(void **state) {
@@ -478,13 +496,21 @@ static int close_pg(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_lots_at_once),          cmocka_unit_test(older_nodes_get_every_row),
-        cmocka_unit_test(a_batch_is_accepted),       cmocka_unit_test(the_same_again),
-        cmocka_unit_test(another_rid_for_the_order), cmocka_unit_test(refusals),
-        cmocka_unit_test(limit_over_batches),        cmocka_unit_test(refused_for_good),
-        cmocka_unit_test(a_poison_row_is_isolated),  cmocka_unit_test(returned_once),
-        cmocka_unit_test(paid_is_not_cancelled),     cmocka_unit_test(settled_once),
-        cmocka_unit_test(guard_is_a_tripwire),       cmocka_unit_test(late_money_gets_a_unit_again),
+        cmocka_unit_test(no_more_in_a_commit_than_is_set),
+        cmocka_unit_test(two_lots_at_once),
+        cmocka_unit_test(older_nodes_get_every_row),
+        cmocka_unit_test(a_batch_is_accepted),
+        cmocka_unit_test(the_same_again),
+        cmocka_unit_test(another_rid_for_the_order),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(limit_over_batches),
+        cmocka_unit_test(refused_for_good),
+        cmocka_unit_test(a_poison_row_is_isolated),
+        cmocka_unit_test(returned_once),
+        cmocka_unit_test(paid_is_not_cancelled),
+        cmocka_unit_test(settled_once),
+        cmocka_unit_test(guard_is_a_tripwire),
+        cmocka_unit_test(late_money_gets_a_unit_again),
         cmocka_unit_test(two_sell_the_last_units),
     };
     return cmocka_run_group_tests(tests, open_pg, close_pg);

@@ -111,12 +111,9 @@ static void cancelled_wait_is_unknown(void **state) {
 
 /* Another connection of the port's, with these options. */
 static void port_anew(const char *options) {
-    pg_port.close(pg.port);
     snprintf(pg.config.pg_dsn, sizeof pg.config.pg_dsn, "options='-c search_path=%s %s'", pg.schema,
              options);
-    struct port_setup setup = { .config = &pg.config, .self = PORT_pg_shop };
-    pg.port = pg_port.open(&setup);
-    turns(50);
+    pg_harness_anew(&pg);
 }
 
 /* Somebody found warnings a nuisance: of the database, of the role, or of every connection. */

@@ -24,7 +24,7 @@ struct actor_setup probe_setup(void) {
         .ticket_lead = 86400000 * MILLISECOND,
         .pay_window = 900000 * MILLISECOND,
         .cancels_max = 3,
-        .batch_max = 256,
+        .batch_max = 512,
         .journal_cap = 20000,
         .journal_age_max = 10000 * MILLISECOND,
         .idle_read = 20 * MILLISECOND,

@@ -62,15 +62,10 @@ void pg_schema(const char *schema, char *dsn, size_t size) {
     PQfinish(sql);
 }
 
-static void open_port(struct pg_harness *self) {
-    self->sql = connect_to(self->dsn);
-    config_defaults(&self->config);
-    self->config.pg_shop_connections = 1; /* So that answers come in the order of the requests. */
-    snprintf(self->config.pg_dsn, sizeof self->config.pg_dsn, "%s", self->dsn);
+void pg_harness_anew(struct pg_harness *self) {
     struct port_setup setup = { .config = &self->config, .self = PORT_pg_shop };
+    if (self->port != NULL) pg_port.close(self->port);
     self->port = pg_port.open(&setup);
-    batch_init(&self->in);
-    batch_init(&self->out);
     /* Until a harmless request is not answered `unavailable`. */
     for (int i = 0; i < 1000; i++) {
         struct sale_rows_get *get = pg_put(self, MSG_sale_rows_get);
@@ -80,6 +75,16 @@ static void open_port(struct pg_harness *self) {
         pg_turn(self, 5);
     }
     must(false, "port", "does not connect");
+}
+
+static void open_port(struct pg_harness *self) {
+    self->sql = connect_to(self->dsn);
+    config_defaults(&self->config);
+    self->config.pg_shop_connections = 1; /* So that answers come in the order of the requests. */
+    snprintf(self->config.pg_dsn, sizeof self->config.pg_dsn, "%s", self->dsn);
+    batch_init(&self->in);
+    batch_init(&self->out);
+    pg_harness_anew(self);
 }
 
 void pg_harness_open(struct pg_harness *self, const char *schema) {

@@ -23,6 +23,8 @@ struct pg_harness {
 void pg_harness_open(struct pg_harness *self, const char *schema);
 /* A second port and SQL connection on the same schema. */
 void pg_harness_join(struct pg_harness *self, const struct pg_harness *other);
+/* The port again, after a change of self->config. */
+void pg_harness_anew(struct pg_harness *self);
 void pg_harness_close(struct pg_harness *self);
 
 /* An empty schema and its connection string, without tables. */

@@ -182,7 +182,7 @@ static void fill_setup(struct world *self) {
         .keys = &self->keys,
         .hold = 300 * SIM_MS,
         .inflight_max = 8192,
-        .batch_max = 256,
+        .batch_max = 512,
         .journal_cap = self->story || self->swarm.on == 0 ? 20000 : self->swarm.journal_cap,
         .journal_age_max = 10 * SIM_SECOND,
         .idle_read = 20 * SIM_MS,

@@ -138,7 +138,7 @@ static void no_more_are_asked_than_postgresql_takes(void **state) {
     (void)state;
     for (uint64_t seq = 1; seq <= 1500; seq++)
         place(seq, seq, 1, (int64_t)seq);
-    assert_int_equal(COUNT(PORT_pg_shard, purchase), 1024); /* 4 batches of 256 */
+    assert_int_equal(COUNT(PORT_pg_shard, purchase), 1024); /* 2 batches of 512 */
     accept(1);
     assert_int_equal(COUNT(PORT_pg_shard, purchase), 1025);
     assert_int_equal(SENT(PORT_pg_shard, purchase)->rid, rid(1025));
