@@ -90,14 +90,7 @@ static void serve(void *context, const struct message *in, struct outbox *out) {
 /* ---- A client ---- */
 
 static int dial(void) {
-    struct sockaddr_in at = { .sin_family = AF_INET,
-                              .sin_port = htons(harness.tcp_port),
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    struct timeval limit = { 4, 0 };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
-    return fd;
+    return http_harness_dial(&harness);
 }
 
 static void say(int fd, const char *text) {

@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -56,13 +55,7 @@ static void has(const char *got, const char *piece) {
 
 static void a_request_that_nobody_answers_ends(void **state) {
     (void)state;
-    struct sockaddr_in at = { .sin_family = AF_INET,
-                              .sin_port = htons(harness.tcp_port),
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    struct timeval limit = { 4, 0 };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    int fd = http_harness_dial(&harness);
 
     int64_t began = clock_mono();
     const char *got = get(fd, "/v1/orders/1");

@@ -1,7 +1,10 @@
 #include "tests/lib/http_harness.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "broker/clock.h"
 
@@ -90,4 +93,15 @@ void http_harness_end(struct http_harness *self) {
     atomic_store(&self->ending, true);
     pthread_join(self->thread, NULL);
     self->type->close(self->port);
+}
+
+int http_harness_dial(const struct http_harness *self) {
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_port = htons(self->tcp_port),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct timeval limit = { 4, 0 };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (connect(fd, (struct sockaddr *)&at, sizeof at) != 0) abort();
+    return fd;
 }

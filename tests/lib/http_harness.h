@@ -33,6 +33,10 @@ void http_harness_init(struct http_harness *self);
 void http_harness_start(struct http_harness *self);
 void http_harness_end(struct http_harness *self);
 
+/* A connection of a client that waits 4 s at most for each piece of an answer; the caller closes
+ * it. Aborts when there is none to be had. */
+int http_harness_dial(const struct http_harness *self);
+
 /* An access token for user 7, session 8, good for `seconds`. */
 void http_harness_token(const struct http_harness *self, int seconds, char to[SEAL_TEXT_MAX + 1]);
 
