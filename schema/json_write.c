@@ -121,13 +121,10 @@ static void write(struct json_out *out, const struct message_type *type, const v
     bool first = true;
     put(out, "{");
     for (const struct field *field = type->fields; field->name; field++) {
-        if ((field->need == CONTEXT && !whole) || field->kind == KIND_bytes) continue;
-        /* A shop without lots still shows its list; a required number may well be 0, and so may
-         * those that only operators see. */
+        if (field->need == CONTEXT && !whole) continue;
+        /* A shop without lots still shows its list. */
         bool list = !whole && (field->kind == KIND_lots || field->kind == KIND_sales);
-        bool number = field->need == REQUIRED && kind_stored(field->kind) != STORED_text;
-        if (field->need == CONTEXT) number = field->kind == KIND_u32 || field->kind == KIND_i64;
-        if (!list && !number && !field_present(field, body)) continue;
+        if (!list && !field_shown(field, body)) continue;
         if (!first) put(out, ",");
         first = false;
         put(out, "\"");

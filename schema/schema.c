@@ -238,6 +238,13 @@ bool field_present(const struct field *field, const void *body) {
     return money.currency[0] != 0;
 }
 
+bool field_shown(const struct field *field, const void *body) {
+    bool count = field->kind == KIND_u32 || field->kind == KIND_i64;
+    if (field->kind == KIND_bytes) return false;
+    if (field->need == REQUIRED && stored_as[field->kind] != STORED_text) return true;
+    return (field->need == CONTEXT && count) || field_present(field, body);
+}
+
 bool currency_valid(const char currency[4]) {
     for (int i = 0; i < 3; i++) {
         if (currency[i] < 'A' || currency[i] > 'Z') return false;
@@ -342,7 +349,7 @@ static void print_text(FILE *to, struct text text) {
     fputc('"', to);
 }
 
-static void print_value(FILE *to, const struct field *field, const void *body) {
+void field_print(FILE *to, const struct field *field, const void *body) {
     int64_t value = field_number(field, body);
     switch (field->kind) {
     case KIND_secret:
@@ -374,7 +381,7 @@ void message_print(FILE *to, const struct message_type *type, const void *body) 
     for (const struct field *field = type->fields; field->name; field++) {
         if (!field_present(field, body)) continue;
         fprintf(to, " %s=", field->name);
-        print_value(to, field, body);
+        field_print(to, field, body);
     }
 }
 

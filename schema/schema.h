@@ -152,6 +152,9 @@ int64_t field_number(const struct field *field, const void *body);
 struct text field_text(const struct field *field, const void *body);
 bool field_present(const struct field *field, const void *body);
 void field_set_number(const struct field *field, void *body, int64_t value);
+/* Is it shown to people, as JSON and as text?  What is absent is not, but a number that is required
+ * may well be 0, and so may a count that only operators see.  Raw bytes never are. */
+bool field_shown(const struct field *field, const void *body);
 
 /* First problem of the body (missing_field, out_of_range, malformed), or PROBLEM_none; *culprit is
  * the row concerned, or NULL.  CONTEXT fields are checked for their upper bound only. */
@@ -167,6 +170,8 @@ bool currency_valid(const char currency[4]);
 
 /* One line, `name field=value ...`, absent fields left out, secrets as `***`, without newline. */
 void message_print(FILE *to, const struct message_type *type, const void *body);
+/* A field's value as it stands in such a line. */
+void field_print(FILE *to, const struct field *field, const void *body);
 
 /* ---- Problems ---- */
 enum retry { RETRY_NEVER, RETRY_LATER, RETRY_SAME };

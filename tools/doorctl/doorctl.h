@@ -72,7 +72,8 @@ int way(const struct options *options, const struct door_command *door, const vo
 /* The live view. */
 int top(const struct options *options);
 
-/* One line: as traces are printed, but with times and spans as people write them; or JSON. */
-void print_row(const struct options *options, const struct message *message);
+/* One line: as traces are printed, but with times and spans as people write them, and with the
+ * numbers that are 0; or JSON, with the same fields. */
+void print_row(FILE *to, bool as_json, const struct message *message);
 
 #endif

@@ -6,35 +6,38 @@
 #include "schema/timefmt.h"
 #include "tools/doorctl/doorctl.h"
 
-static void print_for_people(const struct message_type *type, const void *from) {
-    _Alignas(16) char body[BODY_MAX], at[TIMEFMT_SIZE];
-    memcpy(body, from, type->size);
+static void print_value(FILE *to, const struct field *field, const void *body) {
+    char at[TIMEFMT_SIZE];
+    int64_t value = field_number(field, body);
+    if (field->kind == KIND_time)
+        fputs(timefmt_write(value, at), to);
+    else if (field->kind == KIND_span)
+        fprintf(to, "%" PRId64 "s", value / 1000000000);
+    else
+        field_print(to, field, body);
+}
+
+/* The fields that JSON has, in the same order. */
+static void print_for_people(FILE *to, const struct message_type *type, const void *body) {
+    fputs(type->name, to);
     for (const struct field *field = type->fields; field->name; field++) {
-        if (field->kind == KIND_time || field->kind == KIND_span) field_set_number(field, body, 0);
-    }
-    message_print(stdout, type, body);
-    for (const struct field *field = type->fields; field->name; field++) {
-        int64_t value = field_number(field, from);
-        /* A lot is always on a shard, also on number 0. */
-        if (value == 0 && type->id == MSG_lot_view && strcmp(field->name, "shard") == 0)
-            fputs(" shard=0", stdout);
-        if (value == 0) continue;
-        if (field->kind == KIND_time) printf(" %s=%s", field->name, timefmt_write(value, at));
-        if (field->kind == KIND_span) printf(" %s=%" PRId64 "s", field->name, value / 1000000000);
+        if (!field_shown(field, body)) continue;
+        fprintf(to, " %s=", field->name);
+        print_value(to, field, body);
     }
 }
 
-void print_row(const struct options *options, const struct message *message) {
+void print_row(FILE *to, bool as_json, const struct message *message) {
     const struct message_type *type = message_type((enum message_id)message->head.type);
-    if (options->json) {
+    if (as_json) {
         static char bytes[1 << 21];
         struct json_out json = { .at = bytes, .capacity = sizeof bytes };
         json_write_whole(&json, type, message->body);
-        fwrite(bytes, 1, json.size, stdout);
+        fwrite(bytes, 1, json.size, to);
     } else {
-        print_for_people(type, message->body);
+        print_for_people(to, type, message->body);
     }
-    putchar('\n');
+    fputc('\n', to);
 }
 
 struct talking {
@@ -46,7 +49,7 @@ static void each(void *context, const struct message *message) {
     struct talking *self = context;
     if (message->head.type == MSG_reconcile_view && BODY(message, reconcile_view)->off.size > 0)
         self->off = true; /* An account that is off. */
-    if (message->head.type != MSG_done) print_row(self->options, message);
+    if (message->head.type != MSG_done) print_row(stdout, self->options->json, message);
 }
 
 int talk(const struct options *options, const struct door_command *door, const void *body) {

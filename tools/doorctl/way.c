@@ -58,7 +58,7 @@ int way(const struct options *options, const struct door_command *door, const vo
     qsort(order, rows.count, sizeof *order, earlier);
     for (uint32_t i = 0; i < rows.count; i++) {
         if (options->json)
-            print_row(options, order[i]);
+            print_row(stdout, true, order[i]);
         else
             print_step(BODY(order[i], trace_row), BODY(order[i > 0 ? i - 1 : 0], trace_row)->at);
     }

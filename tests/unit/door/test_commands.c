@@ -159,6 +159,46 @@ static void the_manual_is_complete(void **state) {
     }
 }
 
+/* A row of this type as it is printed: the names of its fields, each with a comma behind. */
+static void names_printed(const struct message_type *type, const void *body, bool as_json,
+                          char *names, size_t size) {
+    static char line[1 << 16];
+    FILE *to = fmemopen(line, sizeof line, "w");
+    print_row(to, as_json, &(struct message){ { .type = (uint16_t)type->id }, body });
+    fclose(to);
+    size_t used = 0;
+    names[0] = 0;
+    for (const struct field *field = type->fields; field->name; field++) {
+        char word[WORD_MAX];
+        snprintf(word, sizeof word, as_json ? "\"%s\":" : " %s=", field->name);
+        if (strstr(line, word) != NULL)
+            used += (size_t)snprintf(names + used, size - used, "%s,", field->name);
+    }
+}
+
+/* Shard 0 has a name, and a count of 0 is a count. */
+static void text_has_the_fields_of_json(void **state) {
+    (void)state;
+    static _Alignas(16) char body[1 << 13];
+    char as_json[1000], as_text[1000];
+    for (const struct message_type *type = message_types(); type->name; type++) {
+        assert_true(type->size <= sizeof body);
+        for (int filled = 0; filled < 2; filled++) {
+            memset(body, 0, sizeof body);
+            for (const struct field *field = type->fields; filled && field->name; field++)
+                if (kind_stored(field->kind) != STORED_text) field_set_number(field, body, 1);
+            names_printed(type, body, true, as_json, sizeof as_json);
+            names_printed(type, body, false, as_text, sizeof as_text);
+            assert_string_equal(as_text, as_json);
+        }
+    }
+    memset(body, 0, sizeof body);
+    names_printed(message_type(MSG_shard_view), body, false, as_text, sizeof as_text);
+    assert_string_equal(as_text, "shard,");
+    names_printed(message_type(MSG_actor_row), body, false, as_text, sizeof as_text);
+    assert_string_equal(as_text, "shard,depth,restarts,handled,");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_command_for_every_role),
@@ -166,6 +206,7 @@ int main(void) {
         cmocka_unit_test(examples_are_commands),
         cmocka_unit_test(only_what_has_a_row_is_a_command),
         cmocka_unit_test(the_manual_is_complete),
+        cmocka_unit_test(text_has_the_fields_of_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
