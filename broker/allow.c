@@ -7,6 +7,12 @@
 #include <sys/stat.h>
 #include <zmq.h>
 
+#include "broker/clock.h"
+
+/* Files are stamped with the time of the kernel's last tick, so that a change after a reading may
+ * have the stamp that the reading has seen. */
+enum { TICK_NS_MAX = 20000000 };
+
 const struct curve *allow_key(const struct allow_list *self, const char *public_key) {
     for (uint32_t i = 0; i < self->count; i++) {
         if (strcmp(self->rows[i].public_key, public_key) == 0) return &self->rows[i];
@@ -107,4 +113,38 @@ bool allow_read(struct allow_list *self, const char *path, char *error, size_t e
     }
     return S_ISDIR(status.st_mode) ? read_folder(self, path, error, error_size)
                                    : read_file(self, path, error, error_size);
+}
+
+/* ---- A list that is kept ---- */
+
+static struct allow_stamp stamp_of(const char *path) {
+    struct stat status;
+    if (stat(path, &status) != 0) return (struct allow_stamp){ 0 };
+    int64_t changed = status.st_ctim.tv_sec * INT64_C(1000000000) + status.st_ctim.tv_nsec;
+    return (struct allow_stamp){ changed, status.st_ino };
+}
+
+static void read_again(struct allow_kept *self, const char *path, int64_t now) {
+    self->read_at = now;
+    self->read_on = clock_now();
+    self->stamp = stamp_of(path); /* Before the reading: what comes during it is seen next time. */
+    self->error[0] = 0;
+    self->whole = allow_read(&self->list, path, self->error, sizeof self->error);
+}
+
+static bool may_have_changed(const struct allow_kept *self, const char *path) {
+    struct allow_stamp stamp = stamp_of(path);
+    int64_t age = self->read_on - self->stamp.changed;
+    return stamp.changed != self->stamp.changed || stamp.inode != self->stamp.inode ||
+           (age < TICK_NS_MAX && age > -TICK_NS_MAX);
+}
+
+const struct curve *allow_find(struct allow_kept *self, const char *path, const char *public_key,
+                               int64_t now, int64_t life) {
+    if (self->read_at == 0 || now - self->read_at > life || now < self->read_at)
+        read_again(self, path, now);
+    const struct curve *row = allow_key(&self->list, public_key);
+    if (row != NULL || !may_have_changed(self, path)) return row;
+    read_again(self, path, now);
+    return allow_key(&self->list, public_key);
 }

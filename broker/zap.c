@@ -17,9 +17,8 @@ enum part { VERSION, REQUEST, DOMAIN, ADDRESS, IDENTITY, MECHANISM, CREDENTIALS 
 
 struct domain {
     const char *name, *allowed;
-    int64_t read_at; /* Monotonic. */
-    bool broken;     /* It was reported. */
-    struct allow_list list;
+    bool broken; /* It was reported. */
+    struct allow_kept kept;
     struct metric_counter *refused, *accepted;
 };
 
@@ -38,16 +37,14 @@ struct request {
     uint8_t part[PARTS][PART_SIZE];
 };
 
-static void refresh(struct domain *domain) {
-    char error[400] = "";
-    int64_t now = clock_mono();
-    if (domain->read_at != 0 && now - domain->read_at < (int64_t)ZAP_FRESH_MS * 1000000) return;
-    domain->read_at = now;
-    bool good = allow_read(&domain->list, domain->allowed, error, sizeof error);
-    if (!good && !domain->broken)
+static const struct curve *look_up(struct domain *domain, const char *key) {
+    const struct curve *row = allow_find(&domain->kept, domain->allowed, key, clock_mono(),
+                                         (int64_t)ZAP_FRESH_MS * 1000000);
+    if (!domain->kept.whole && !domain->broken)
         log_error("zap", "allow-list is not whole", LOG_TEXT("domain", domain->name),
-                  LOG_TEXT("error", error), LOG_END);
-    domain->broken = !good;
+                  LOG_TEXT("error", domain->kept.error), LOG_END);
+    domain->broken = !domain->kept.whole;
+    return row;
 }
 
 static struct domain *domain_of(struct zap *self, const struct request *request) {
@@ -103,9 +100,8 @@ static void decide(struct zap *self, const struct request *request) {
     bool curve = request->count == PARTS && part_is(request, VERSION, "1.0") &&
                  part_is(request, MECHANISM, "CURVE") && request->size[CREDENTIALS] == 32;
     if (domain != NULL && curve) {
-        refresh(domain);
         zmq_z85_encode(key, request->part[CREDENTIALS], 32);
-        if (!curve_published(key)) who = allow_key(&domain->list, key);
+        if (!curve_published(key)) who = look_up(domain, key);
     }
     if (domain != NULL) metric_add(who != NULL ? domain->accepted : domain->refused, 1);
     if (who == NULL)
@@ -159,7 +155,7 @@ static bool open_domain(struct domain *domain, const struct zap_domain *from) {
                                       METRIC_LABELS("domain", from->name));
     domain->accepted = metrics_counter("curve_accepted_total", "Connections with an allowed key.",
                                        METRIC_LABELS("domain", from->name));
-    if (allow_read(&domain->list, domain->allowed, error, sizeof error)) return true;
+    if (allow_read(&domain->kept.list, domain->allowed, error, sizeof error)) return true;
     log_error("zap", "allow-list refused", LOG_TEXT("domain", from->name), LOG_TEXT("error", error),
               LOG_END);
     return false;

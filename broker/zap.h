@@ -1,9 +1,9 @@
 /* Who may connect to our CURVE sockets: the ZAP handler (RFC 27) of one ZeroMQ context.
  *
  * A thread of its own answers the context's handshakes from the allow-list of the socket's domain
- * (ZMQ_ZAP_DOMAIN, see curve_serve); the list is read again when it is older than ZAP_FRESH_MS, so
- * that a key added or taken away counts from the next connection on, without a restart.  (One that
- * is connected already stays: whoever serves it looks its name up again when that matters.)
+ * (ZMQ_ZAP_DOMAIN, see curve_serve); the list is kept (allow_find), so that a key that was added
+ * may connect at once, and one taken away not after ZAP_FRESH_MS, without a restart.  (One that is
+ * connected already stays: whoever serves it looks its name up again when that matters.)
  * A message from an allowed connection tells who sent it: zmq_msg_gets(msg, "User-Id") is the key's
  * name, zmq_msg_gets(msg, "Role") its role ("" when it has none), zmq_msg_gets(msg, "Key") the
  * public key.  Whoever is refused is counted in curve_refused_total{domain} and logged with the

@@ -184,13 +184,10 @@ void door_take(struct port *self, const struct door_client *client, const uint8_
  * this key any more. */
 static bool recognise(struct port *self, zmq_msg_t *frame, struct door_client *client,
                       int64_t now) {
-    char error[1200];
     const char *key = zmq_msg_gets(frame, "Key");
-    if (now - self->allowed_at > allowed_life || now < self->allowed_at) {
-        self->allowed_at = now;
-        allow_read(&self->allowed, self->operators, error, sizeof error); /* zap has logged it. */
-    }
-    const struct curve *row = key == NULL ? NULL : allow_key(&self->allowed, key);
+    if (key == NULL) return false;
+    const struct curve *row =
+        allow_find(&self->allowed, self->operators, key, now, allowed_life); /* zap logs errors. */
     if (row == NULL) return false;
     int64_t role = state_value(KIND_role, text_of(row->role));
     client->role = role > 0 ? (enum role)role : role_none;

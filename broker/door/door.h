@@ -50,8 +50,8 @@ struct port {
     struct zap *zap;
     const char *operators; /* The allow-list. */
     uint32_t shards;
-    struct allow_list allowed;
-    int64_t allowed_at, swept_at;
+    struct allow_kept allowed;
+    int64_t swept_at;
     uint64_t traces;
     struct metric_counter *refused, *forbidden, *commands;
     struct batch incoming; /* Requests of this step: their texts are sent on when it returns. */

@@ -153,12 +153,40 @@ static void list_is_read_again(void **state) {
     zap = open_zap("nodes");
     serve();
     struct curve ben = make("nodes", "ben", "viewer");
-    nanosleep(&(struct timespec){ 0, ZAP_FRESH_MS * 1100000 }, NULL);
-    assert_true(arrives(&ben, server_keys.public_key, as, role));
+    assert_true(arrives(&ben, server_keys.public_key, as, role)); /* At once. */
     assert_string_equal(as, "ben");
+    struct curve cem = make("nodes", "cem", "");
+    assert_true(arrives(&cem, server_keys.public_key, as, role));
     assert_int_equal(unlink(path("nodes/ben")), 0);
     nanosleep(&(struct timespec){ 0, ZAP_FRESH_MS * 1100000 }, NULL);
     assert_false(arrives(&ben, server_keys.public_key, as, role));
+}
+
+/* Nobody makes us read the list as often as he likes. */
+static void a_stranger_costs_no_reading(void **state) {
+    (void)state;
+    enum { LIFE = 1000 };
+    static struct allow_kept kept;
+    struct curve stranger = make("own", "stranger", ""), ann = make("nodes", "ann", "");
+    nanosleep(&(struct timespec){ 0, 30000000 }, NULL); /* A change just now is looked at. */
+    memset(&kept, 0, sizeof kept);
+    for (int64_t now = 1; now <= LIFE; now++)
+        assert_null(allow_find(&kept, path("nodes"), stranger.public_key, now, LIFE));
+    assert_int_equal(kept.read_at, 1);
+    assert_non_null(allow_find(&kept, path("nodes"), ann.public_key, LIFE, LIFE));
+    struct curve ben = make("nodes", "ben", "viewer");
+    assert_string_equal(allow_find(&kept, path("nodes"), ben.public_key, LIFE, LIFE)->name, "ben");
+    assert_int_equal(kept.read_at, LIFE);
+    assert_int_equal(unlink(path("nodes/ben")), 0);
+    assert_non_null(allow_find(&kept, path("nodes"), ben.public_key, LIFE + 1, LIFE));
+    assert_null(allow_find(&kept, path("nodes"), ben.public_key, 2 * LIFE + 1, LIFE));
+    assert_true(kept.whole);
+    write_text("nodes/broken", "no key");
+    assert_null(allow_find(&kept, path("nodes"), ben.public_key, 2 * LIFE + 2, LIFE));
+    assert_false(kept.whole);
+    assert_non_null(strstr(kept.error, "broken"));
+    assert_non_null(allow_find(&kept, path("nodes"), ann.public_key, 2 * LIFE + 3, LIFE));
+    assert_null(allow_find(&kept, path("nowhere"), ann.public_key, 9 * LIFE, LIFE));
 }
 
 #define PUBLISHED "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"
@@ -231,6 +259,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(known_by_name_and_role, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_without_a_handler, setup, teardown),
         cmocka_unit_test_setup_teardown(list_is_read_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stranger_costs_no_reading, setup, teardown),
         cmocka_unit_test_setup_teardown(published_keys_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_private_and_never_replaced, setup, teardown),
         cmocka_unit_test(tcp_needs_curve),
