@@ -2,7 +2,6 @@
  * node list, node status, sale list, sale show, reconcile. */
 #include <inttypes.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,20 +9,9 @@
 #include "schema/json.h"
 #include "schema/timefmt.h"
 #include "tools/doorctl/doorctl.h"
+#include "tools/doorctl/figures.h"
 
-enum {
-    FIGURES_MAX = 4096,
-    NAME_SIZE = 121,
-    SALES_MAX = 8,
-    LOTS_MAX = 64,
-    TITLE_SIZE = 41,
-    NODES_MAX = 128
-};
-
-struct figure {
-    char name[NAME_SIZE];
-    int64_t value, before; /* Of all nodes together. */
-};
+enum { SALES_MAX = 8, LOTS_MAX = 64, TITLE_SIZE = 41, NODES_MAX = 128 };
 
 struct sale_line {
     int64_t sale_id;
@@ -45,13 +33,12 @@ struct node_names {
 
 struct view {
     const struct options *options;
-    struct figure *figures;
-    uint32_t figure_count, sale_count, lot_count;
+    struct figures figures;
+    uint32_t sale_count, lot_count;
     struct sale_line sales[SALES_MAX];
     struct lot_line lots[LOTS_MAX];
     uint32_t sales_all, lots_exact, lots_off;
     int64_t off_lot, undecided;
-    int64_t at, before; /* Times of this look and of the one before; 0 = there was none. */
 };
 
 static volatile sig_atomic_t ended;
@@ -69,59 +56,15 @@ static void copy_text(char *to, size_t size, struct text from) {
     to[length] = 0;
 }
 
-static struct figure *figure_of(struct view *self, const char *name) {
-    for (uint32_t i = 0; i < self->figure_count; i++) {
-        if (strcmp(self->figures[i].name, name) == 0) return &self->figures[i];
-    }
-    return NULL;
-}
-
 static void on_status(void *context, const struct message *message) {
     struct view *self = context;
-    char name[NAME_SIZE];
     if (message->head.type != MSG_status_row) return;
-    copy_text(name, sizeof name, BODY(message, status_row)->name);
-    struct figure *figure = figure_of(self, name);
-    if (figure == NULL && self->figure_count < FIGURES_MAX) {
-        figure = &self->figures[self->figure_count++];
-        *figure = (struct figure){ 0 };
-        memcpy(figure->name, name, sizeof name);
-    }
-    if (figure != NULL) figure->value += BODY(message, status_row)->value;
-}
-
-static double rate(const struct view *self, const char *name) {
-    const struct figure *figure = figure_of((struct view *)(uintptr_t)self, name);
-    if (figure == NULL || self->before == 0 || self->at <= self->before) return 0;
-    return (double)(figure->value - figure->before) * 1e9 / (double)(self->at - self->before);
+    const struct status_row *row = BODY(message, status_row);
+    figures_add(&self->figures, row->name, row->value);
 }
 
 static bool begins(const char *text, const char *with) {
     return strncmp(text, with, strlen(with)) == 0;
-}
-
-/* Upper bound, in ms, of the bucket that this share of the last second's cases fell below; 0 when
- * there were none. */
-static double quantile(const struct view *self, const char *histogram, double share) {
-    char prefix[NAME_SIZE];
-    double most = 0;
-    int64_t total = 0, wanted;
-    snprintf(prefix, sizeof prefix, "%s_bucket{", histogram);
-    for (uint32_t i = 0; i < self->figure_count; i++) {
-        const struct figure *figure = &self->figures[i];
-        if (begins(figure->name, prefix) && strstr(figure->name, "le=\"+Inf\"") != NULL)
-            total += figure->value - figure->before;
-    }
-    wanted = (int64_t)((double)total * share + 0.999);
-    if (total <= 0) return 0;
-    for (uint32_t i = 0; i < self->figure_count; i++) { /* In ascending order of `le`. */
-        const struct figure *figure = &self->figures[i];
-        const char *le = strstr(figure->name, "le=\"");
-        if (!begins(figure->name, prefix) || le == NULL) continue;
-        most = strtod(le + 4, NULL) * 1000;
-        if (figure->value - figure->before >= wanted) break;
-    }
-    return most;
 }
 
 /* ---- Sales ---- */
@@ -187,14 +130,9 @@ static int look_at_nodes(struct view *self, struct link *link) {
 static int look(struct view *self, struct link *link) {
     struct sale_rows sales = { 0 };
     struct reconcile reconcile = { 0 };
-    self->before = self->at;
-    self->at = clock_mono();
+    figures_look(&self->figures, clock_mono());
     self->sale_count = self->lot_count = self->sales_all = self->lots_exact = self->lots_off = 0;
     self->undecided = 0;
-    for (uint32_t i = 0; i < self->figure_count; i++) {
-        self->figures[i].before = self->figures[i].value;
-        self->figures[i].value = 0;
-    }
     int code = look_at_nodes(self, link);
     if (code == EXIT_done) code = link_ask(link, MSG_sale_rows, &sales, ROWS, on_sale, self);
     for (uint32_t i = 0; i < self->sale_count && code == EXIT_done; i++) {
@@ -209,9 +147,20 @@ static int look(struct view *self, struct link *link) {
 /* ---- Showing ---- */
 
 static double requests(const struct view *self, char status) {
-    char name[NAME_SIZE];
+    char name[FIGURE_NAME_SIZE];
     snprintf(name, sizeof name, "doorbuster_http_requests_total{status=\"%cxx\"}", status);
-    return rate(self, name);
+    return figures_rate(&self->figures, name);
+}
+
+static void print_latency(const struct view *self, const char *what, const char *histogram,
+                          double share) {
+    struct figure_quantile value = figures_quantile(&self->figures, histogram, share);
+    printf("%s%s%.1f ms", what, value.above ? ">" : "", value.seconds * 1000);
+}
+
+static double request_ms(const struct view *self, double share) {
+    return figures_quantile(&self->figures, "doorbuster_http_request_seconds", share).seconds *
+           1000;
 }
 
 static void print_sales(const struct view *self) {
@@ -236,8 +185,8 @@ static void print_queues(const struct view *self) {
                                          "doorbuster_link_" };
     fputs("queues   ", stdout);
     bool any = false;
-    for (uint32_t i = 0; i < self->figure_count; i++) {
-        const struct figure *figure = &self->figures[i];
+    for (uint32_t i = 0; i < self->figures.count; i++) {
+        const struct figure *figure = &self->figures.rows[i];
         for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
             if (!begins(figure->name, kinds[k]) || figure->value == 0) continue;
             if (strstr(figure->name, "_bucket{") || strstr(figure->name, "_total")) continue;
@@ -254,10 +203,10 @@ static void print_view(const struct view *self) {
     print_sales(self);
     printf("\nrequests  %.0f/s ok, %.0f/s refused, %.0f/s failed\n", requests(self, '2'),
            requests(self, '4'), requests(self, '5'));
-    printf("latency   p50 %.1f ms, p99 %.1f ms; Redis p99 %.1f ms\n",
-           quantile(self, "doorbuster_http_request_seconds", 0.5),
-           quantile(self, "doorbuster_http_request_seconds", 0.99),
-           quantile(self, "doorbuster_redis_call_seconds", 0.99));
+    print_latency(self, "latency   p50 ", "doorbuster_http_request_seconds", 0.5);
+    print_latency(self, ", p99 ", "doorbuster_http_request_seconds", 0.99);
+    print_latency(self, "; Redis p99 ", "doorbuster_redis_call_seconds", 0.99);
+    putchar('\n');
     print_queues(self);
     if (self->lots_off == 0)
         printf("identity  exact for all %u lots, %" PRId64 " units undecided\n", self->lots_exact,
@@ -286,9 +235,8 @@ static void print_json(const struct view *self) {
            requests(self, '4'), requests(self, '5'));
     printf("\"latency_ms\":{\"p50\":%.2f,\"p99\":%.2f},\"undecided\":%" PRId64
            ",\"identity\":{\"exact\":%u,\"off\":%u}}\n",
-           quantile(self, "doorbuster_http_request_seconds", 0.5),
-           quantile(self, "doorbuster_http_request_seconds", 0.99), self->undecided,
-           self->lots_exact, self->lots_off);
+           request_ms(self, 0.5), request_ms(self, 0.99), self->undecided, self->lots_exact,
+           self->lots_off);
 }
 
 int top(const struct options *options) {
@@ -296,8 +244,6 @@ int top(const struct options *options) {
     struct link link;
     bool live = isatty(STDOUT_FILENO) && !options->json && !options->once;
     view.options = options;
-    view.figures = calloc(FIGURES_MAX, sizeof *view.figures);
-    if (view.figures == NULL) abort();
     if (!link_to_door(&link, options)) return EXIT_failed;
     struct sigaction action = { .sa_handler = end_it };
     sigaction(SIGINT, &action, NULL);
@@ -318,6 +264,5 @@ int top(const struct options *options) {
     }
     if (ended) code = EXIT_done;
     link_end(&link);
-    free(view.figures);
     return code;
 }
