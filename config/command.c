@@ -13,8 +13,22 @@ static const char usage[] =
     "check   says whether the settings are good, and reads the secrets they name\n"
     "dump    prints every setting, what it is for and where its value came from\n"
     "sample  prints a settings file with the defaults\n"
-    "\n"
-    "example: doorbuster config dump --set http.hold=500ms --json\n";
+    "\n";
+static const char example[] = "  --json           dump: one JSON object\n"
+                              "\n"
+                              "example: doorbuster config dump --set http.hold=500ms --json\n";
+
+const char config_options_help[] =
+    "  --config FILE    settings file, in ZPL\n"
+    "  --set KEY=VALUE  one setting, such as http.hold=500ms; may be repeated, and wins over the\n"
+    "                   file and the environment\n";
+
+bool config_help_wanted(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) return true;
+    }
+    return false;
+}
 
 /* The value of the option `name` at argv[*at], or NULL if that is something else. */
 static const char *option_value(const char *name, int argc, char **argv, int *at, bool *missing) {
@@ -82,29 +96,26 @@ static int check(const struct config *config) {
     return EXIT_good;
 }
 
-static int misunderstood(void) {
-    (void)fputs(usage, stderr);
-    return EXIT_usage;
+static int help(FILE *to, int code) {
+    (void)fprintf(to, "%s%s%s", usage, config_options_help, example);
+    return code;
 }
 
 int config_command(int argc, char **argv) {
     struct config_options options = { NULL, { NULL }, 0 };
     bool json = false;
     const char *verb = argc > 1 ? argv[1] : "";
-    if (strcmp(verb, "--help") == 0 || strcmp(verb, "help") == 0) {
-        (void)fputs(usage, stdout);
-        return EXIT_good;
-    }
+    if (config_help_wanted(argc, argv) || strcmp(verb, "help") == 0) return help(stdout, EXIT_good);
     bool is_check = strcmp(verb, "check") == 0;
     bool is_dump = strcmp(verb, "dump") == 0;
-    if (!is_check && !is_dump && strcmp(verb, "sample") != 0) return misunderstood();
+    if (!is_check && !is_dump && strcmp(verb, "sample") != 0) return help(stderr, EXIT_usage);
     for (int at = 2; at < argc;) {
         int taken = !is_check && !is_dump ? 0 : config_option(&options, argc, argv, &at);
         if (taken == 0 && is_dump && strcmp(argv[at], "--json") == 0) {
             json = true;
             at++;
         } else if (taken != 1) {
-            return misunderstood();
+            return help(stderr, EXIT_usage);
         }
     }
 

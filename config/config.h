@@ -103,6 +103,12 @@ struct config_options {
  * value is missing or there are too many.  The strings stay argv's. */
 int config_option(struct config_options *options, int argc, char **argv, int *at);
 
+/* Is one of the words behind the command's name `--help`? */
+bool config_help_wanted(int argc, char **argv);
+
+/* What config_option takes, for the help of a command: two lines. */
+extern const char config_options_help[];
+
 /* `config check|dump|sample`, given argv from the word `config` on.  Talks on stdout, complains on
  * stderr.  Exit code: 0, 1 if a setting is refused, 2 if the command is not understood. */
 int config_command(int argc, char **argv);

@@ -14,16 +14,22 @@ static int complain(const char *what) {
 }
 
 static int usage(FILE *to, int code) {
-    fputs(
-        "usage: doorbuster keys [--config FILE] [--set section.name=value]...\n"
+    fprintf(
+        to,
+        "usage: doorbuster keys [--config FILE] [--set KEY=VALUE]...\n"
         "           makes the file that signs tokens, tickets and receipts, unless it is there\n"
         "       doorbuster keys --curve NAME [--role ROLE] [--dir DIR]\n"
         "           makes a CURVE key pair: DIR/NAME (public) and DIR/NAME_secret (mode 0600)\n\n"
-        "NAME is a node's name or an operator's; operators have the role viewer, operator or\n"
-        "admin.  The public file goes into the folder of allowed keys of those who shall let NAME\n"
-        "in (curve.nodes for nodes), the secret one stays with its holder.\n\n"
-        "example: doorbuster keys --curve edge-1 --dir keys/nodes\n",
-        to);
+        "  --curve NAME     a node's name, or an operator's\n"
+        "  --role ROLE      of an operator: viewer, operator or admin\n"
+        "  --dir DIR        where the pair is made; here unless given\n"
+        "%s\n"
+        "The secret file stays with its holder alone.  A copy of the public one goes into the "
+        "folder\n"
+        "of those who shall let NAME in: curve.nodes for nodes, door.operators for operators.\n\n"
+        "example: doorbuster keys --curve anna --role operator --dir keys\n"
+        "         install -m 0644 keys/anna /etc/doorbuster/operators/\n",
+        config_options_help);
     return code;
 }
 
@@ -53,8 +59,8 @@ int keys_command(int argc, char **argv) {
     struct config_options options = { 0 };
     struct config_error error;
     const char *name = NULL, *role = "", *dir = ".";
+    if (config_help_wanted(argc, argv)) return usage(stdout, 0);
     for (int at = 1; at < argc;) {
-        if (strcmp(argv[at], "--help") == 0) return usage(stdout, 0);
         if (option(argc, argv, &at, "--curve", &name) || option(argc, argv, &at, "--role", &role) ||
             option(argc, argv, &at, "--dir", &dir)) {
             continue;

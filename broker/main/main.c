@@ -29,7 +29,8 @@ static int usage(FILE *to, int code) {
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].line);
     }
-    fputs("  version   print the version\n\nexample: doorbuster serve --set "
+    fputs("  version   print the version\n\n"
+          "`doorbuster COMMAND --help` tells its options.\n\nexample: doorbuster serve --set "
           "http.listen=127.0.0.1:8080\n",
           to);
     return code;

@@ -23,6 +23,31 @@ static int complain(const char *what) {
     return 1;
 }
 
+static int serve_help(void) {
+    printf(
+        "usage: doorbuster serve [--actors LIST] [--shards LIST] [--config FILE] "
+        "[--set KEY=VALUE]...\n\n"
+        "Runs the server in the foreground until SIGTERM or SIGINT; the log is on stderr.  It is\n"
+        "the whole shop, unless broker.endpoint is set: then it is one node of several.\n\n"
+        "  --actors LIST    what this node serves: edge, shard, shop, all or names of actors,\n"
+        "                   separated by commas; all unless given\n"
+        "  --shards LIST    the shards it may serve, such as 0-3,5; all unless given\n"
+        "%s\nexample: doorbuster serve --set http.listen=127.0.0.1:8080\n",
+        config_options_help);
+    return 0;
+}
+
+static int broker_help(void) {
+    printf(
+        "usage: doorbuster broker [--config FILE] [--set KEY=VALUE]...\n\n"
+        "Runs the directory of nodes and the operators' door, for a shop of several processes, in\n"
+        "the foreground until SIGTERM or SIGINT; the log is on stderr.  The others find it at\n"
+        "broker.endpoint.\n\n"
+        "%s\nexample: doorbuster broker --set broker.endpoint=ipc://var/broker.sock\n",
+        config_options_help);
+    return 0;
+}
+
 /* Options of serve alone; they stay argv's. */
 struct words {
     const char *actors, *shards;
@@ -55,7 +80,9 @@ static bool read_options(int argc, char **argv, struct config *config,
             take_word(argc, argv, &at, "--shards", &words->shards)) {
             continue;
         }
-        fprintf(stderr, "doorbuster: `%s` is not an option of this command\n", argv[at]);
+        fprintf(stderr,
+                "doorbuster: `%s` is not an option of this command; see doorbuster %s --help\n",
+                argv[at], argv[0]);
         return false;
     }
     *code = 1;
@@ -232,6 +259,7 @@ int serve_command(int argc, char **argv) {
     struct words words = { 0 };
     struct spread spread;
     int code;
+    if (config_help_wanted(argc, argv)) return serve_help();
     if (!read_options(argc, argv, &config, &options, &words, &code)) return code;
     if (!read_spread(&words, (uint32_t)config.shards_count, &spread)) return 2;
     if (config.broker_endpoint[0] == 0) {
@@ -250,6 +278,7 @@ int broker_command(int argc, char **argv) {
     struct words words = { 0 };
     struct spread spread = spread_broker();
     int code;
+    if (config_help_wanted(argc, argv)) return broker_help();
     if (!read_options(argc, argv, &config, &options, &words, &code)) return code;
     if (words.actors != NULL || words.shards != NULL) {
         complain("a broker serves no actors of a shop");

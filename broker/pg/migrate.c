@@ -145,18 +145,32 @@ static int print_status(const char *dsn) {
     return missing == 0 ? 0 : 1;
 }
 
+static int help(FILE *to, int code) {
+    fprintf(
+        to,
+        "usage: doorbuster migrate [status] [--config FILE] [--set KEY=VALUE]...\n\n"
+        "Brings the database that pg.dsn names to this version's tables, one numbered file after\n"
+        "the other; safe to run twice.  `status` only tells which are there and which are "
+        "missing;\n"
+        "exit code 1 when one is.\n\n"
+        "%s\nexample: doorbuster migrate status --config doorbuster.zpl\n",
+        config_options_help);
+    return code;
+}
+
 int migrate_command(int argc, char **argv) {
     struct config_options options = { 0 };
     struct config_error error;
     static struct config config;
     bool status = false;
+    if (config_help_wanted(argc, argv)) return help(stdout, 0);
     for (int at = 1; at < argc;) {
         int taken = config_option(&options, argc, argv, &at);
         if (taken < 0) return 2;
         if (taken > 0) continue;
         if (strcmp(argv[at], "status") != 0) {
-            fprintf(stderr, "doorbuster migrate: what is \"%s\"?\n", argv[at]);
-            return 2;
+            fprintf(stderr, "doorbuster migrate: what is \"%s\"?\n\n", argv[at]);
+            return help(stderr, 2);
         }
         status = true;
         at++;
