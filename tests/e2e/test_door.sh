@@ -168,6 +168,16 @@ check "sale show says where a lot is" 0 "$(ctl sale show "$sale" | jq -r 'select
 check "the same for people" 1 "$("$BUILD/doorctl" --socket "$DOOR" sale show "$sale" | grep -c ' shard=0')"
 "$BUILD/doorctl" --socket "$DIR/nowhere" --key "$DIR/operators/otto" --door-key "$DIR/door.key" --timeout 1 status >/dev/null 2>&1
 check "no server" 5 "$?"
+mkdir -p "$DIR/empty" # Nobody has ever been there, or the folder of the socket went away with the server.
+for words in status trace\ 1 top\ --once; do
+    # shellcheck disable=SC2086 # Several words.
+    "$BUILD/doorctl" --socket "$DIR/empty/door.sock" --key "$DIR/operators/otto" --door-key "$DIR/empty/door.key" $words >/dev/null 2>"$DIR/said"
+    check "$words: no door's key, no server" "5 yes" "$? $(grep -q 'no server at' "$DIR/said" && echo yes)"
+done
+"$BUILD/doorctl" --socket "$DOOR" --key "$DIR/empty/nobody" status >/dev/null 2>&1
+check "no key of one's own is another matter" 1 "$?"
+"$BUILD/doorctl" --endpoint tcp://127.0.0.1:9 status >/dev/null 2>&1
+check "and none named at all is wrong usage" 2 "$?"
 "$BUILD/doorctl" sale explode >/dev/null 2>&1
 check "wrong usage" 2 "$?"
 offered() { # WORD…: what bash offers for the last one

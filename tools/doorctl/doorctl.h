@@ -54,8 +54,8 @@ struct link {
     const struct options *options;
 };
 
-/* False: a sentence on stderr. */
-bool link_to_door(struct link *self, const struct options *options);
+/* The exit code: EXIT_done, or a sentence is on stderr and there is nothing to end. */
+int link_to_door(struct link *self, const struct options *options);
 void link_end(struct link *self);
 
 /* Sends one request and calls `each` for every message of the answer but its end, until the answer

@@ -35,32 +35,47 @@ void find_door(struct options *options) {
     if (options->door_key[0] == 0 && door_key != NULL)
         snprintf(options->door_key, sizeof options->door_key, "%s", door_key);
     if (options->door_key[0] != 0) return;
+    char ours[PATH_SIZE];
+    beside(options->key, "door.key", ours);
     if (ipc) beside(options->endpoint + 6, "door.key", options->door_key);
-    if (!ipc || access(options->door_key, F_OK) != 0)
-        beside(options->key, "door.key", options->door_key);
+    if (!ipc || (access(options->door_key, F_OK) != 0 && access(ours, F_OK) == 0))
+        memcpy(options->door_key, ours, sizeof ours);
 }
 
-static bool complain(const char *what, const char *why) {
+static int complain(const char *what, const char *why, int code) {
     fprintf(stderr, "doorctl: %s: %s\n", what, why);
-    return false;
+    return code;
 }
 
-static bool identify(struct link *self) {
+/* Beside its socket lies the key that the server made there at its first start: without it, no
+ * server has been there, or its folder went away with it. */
+static bool door_is_away(const struct options *options) {
+    return is_ipc(options->endpoint) && access(options->door_key, F_OK) != 0 && errno == ENOENT;
+}
+
+static int identify(struct link *self) {
     const struct options *options = self->options;
     struct curve own, door;
     char error[1200];
-    if (options->key[0] == 0) return complain("key", "say which, with --key or DOORBUSTER_KEY");
-    if (!curve_load(options->key, &own, error, sizeof error)) return complain("key", error);
+    if (options->key[0] == 0)
+        return complain("key", "say which, with --key or DOORBUSTER_KEY", EXIT_usage);
+    if (door_is_away(options)) {
+        fprintf(stderr, "doorctl: no server at %s: the door's key %s is not there\n",
+                options->endpoint, options->door_key);
+        return EXIT_away;
+    }
+    if (!curve_load(options->key, &own, error, sizeof error))
+        return complain("key", error, EXIT_failed);
     if (!curve_load_public(options->door_key, &door, error, sizeof error)) {
         explicit_bzero(&own, sizeof own);
-        return complain("the door's key", error);
+        return complain("the door's key", error, EXIT_failed);
     }
     bool good = curve_connect(self->socket, &own, door.public_key);
     explicit_bzero(&own, sizeof own);
-    return good || complain("key", "this libzmq knows no CURVE");
+    return good ? EXIT_done : complain("key", "this libzmq knows no CURVE", EXIT_failed);
 }
 
-bool link_to_door(struct link *self, const struct options *options) {
+int link_to_door(struct link *self, const struct options *options) {
     static const char watch[] = "inproc://watch";
     int none = 0, rows = DOOR_ROWS_MAX;
     *self = (struct link){ .context = zmq_ctx_new(), .options = options };
@@ -69,16 +84,16 @@ bool link_to_door(struct link *self, const struct options *options) {
     zmq_setsockopt(self->socket, ZMQ_LINGER, &none, sizeof none);
     zmq_setsockopt(self->socket, ZMQ_RCVHWM, &rows, sizeof rows);
     zmq_setsockopt(self->monitor, ZMQ_LINGER, &none, sizeof none);
-    bool good = identify(self);
-    if (good &&
+    int code = identify(self);
+    if (code == EXIT_done &&
         (zmq_socket_monitor(self->socket, watch,
                             ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                                 ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) != 0 ||
          zmq_connect(self->monitor, watch) != 0 ||
          zmq_connect(self->socket, options->endpoint) != 0))
-        good = complain(options->endpoint, zmq_strerror(errno));
-    if (!good) link_end(self);
-    return good;
+        code = complain(options->endpoint, zmq_strerror(errno), EXIT_failed);
+    if (code != EXIT_done) link_end(self);
+    return code;
 }
 
 void link_end(struct link *self) {

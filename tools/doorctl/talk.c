@@ -55,8 +55,9 @@ static void each(void *context, const struct message *message) {
 int talk(const struct options *options, const struct door_command *door, const void *body) {
     struct link link;
     struct talking talking = { .options = options };
-    if (!link_to_door(&link, options)) return EXIT_failed;
-    int code = link_ask(&link, door->message, body, door->answers, each, &talking);
+    int code = link_to_door(&link, options);
+    if (code != EXIT_done) return code;
+    code = link_ask(&link, door->message, body, door->answers, each, &talking);
     link_end(&link);
     return code == EXIT_done && talking.off ? EXIT_conflict : code;
 }

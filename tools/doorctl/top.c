@@ -244,11 +244,12 @@ int top(const struct options *options) {
     struct link link;
     bool live = isatty(STDOUT_FILENO) && !options->json && !options->once;
     view.options = options;
-    if (!link_to_door(&link, options)) return EXIT_failed;
+    int code = link_to_door(&link, options);
+    if (code != EXIT_done) return code;
     struct sigaction action = { .sa_handler = end_it };
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    int code = look(&view, &link);
+    code = look(&view, &link);
     while (code == EXIT_done && !ended) {
         usleep(1000000); /* Rates need two looks. */
         if (ended) break;

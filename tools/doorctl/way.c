@@ -45,9 +45,10 @@ static void print_step(const struct trace_row *row, int64_t before) {
 int way(const struct options *options, const struct door_command *door, const void *body) {
     struct link link;
     struct batch rows;
-    if (!link_to_door(&link, options)) return EXIT_failed;
+    int code = link_to_door(&link, options);
+    if (code != EXIT_done) return code;
     batch_init(&rows);
-    int code = link_ask(&link, door->message, body, door->answers, keep, &rows);
+    code = link_ask(&link, door->message, body, door->answers, keep, &rows);
     struct node_trace messages = { .order_id = ((const struct order_trace *)body)->order_id };
     if (code == EXIT_done) code = link_ask(&link, MSG_node_trace, &messages, ROWS, keep, &rows);
     link_end(&link);
