@@ -9,7 +9,7 @@
 static const struct checker *const checkers[] = {
     &check_race,       &check_oversell,  &check_kept,          &check_once,   &check_limit,
     &check_money,      &check_fence,     &check_contradiction, &check_outbox, &check_fairness,
-    &check_own_writes, &check_two_sided, &check_right_answer,
+    &check_own_writes, &check_two_sided, &check_right_answer,  &check_shards,
 };
 enum { CHECKERS = sizeof checkers / sizeof *checkers };
 
@@ -119,6 +119,8 @@ void check_failover(struct world *self) {
     checks->shadow_count = 0; /* Looked at anew. */
     checks->refusals_seen = self->pg->refusal_count;
     checks->orders_judged = self->pg->order_count;
+    checks->placed = checks->refusals_placed = 0;
+    checks->refunds_seen = self->pg->refund_count;
     memset(checks->last_decided, 0, sizeof checks->last_decided);
     check_race.on_commit(self);
     remember_states(self, before, count);

@@ -22,7 +22,7 @@ struct checker {
 
 extern const struct checker check_oversell, check_kept, check_once, check_contradiction,
     check_limit, check_money, check_race, check_outbox, check_fence, check_own_writes,
-    check_fairness, check_two_sided, check_right_answer;
+    check_fairness, check_two_sided, check_right_answer, check_shards;
 
 /* What the checkers remember of an order in PostgreSQL. */
 struct shadow {
@@ -68,7 +68,9 @@ struct checks {
     uint32_t refusals_seen;
     int64_t last_decided[SHARDS_MOST];
     uint32_t orders_judged;
-    uint8_t *mailed; /* By index of the notice: how often it was taken. */
+    uint32_t refunds_seen;
+    uint32_t placed, refusals_placed; /* By check_shards.c. */
+    uint8_t *mailed;                  /* By index of the notice: how often it was taken. */
     uint32_t mailed_room;
     struct account account;
 };

@@ -21,7 +21,7 @@ static void touch(struct world *self, int64_t order_id) {
  * Nothing of before can be committed: PostgreSQL had an older epoch until this one. */
 static bool is_forgotten(const struct world *self, const struct handed *before) {
     uint32_t epoch = rid_epoch(before->rid), shard = rid_shard(before->rid);
-    return before->made != (uint32_t)self->redis_losses && epoch > self->forgotten_from[shard] &&
+    return before->made != self->trusted[shard].losses && epoch > self->forgotten_from[shard] &&
            epoch <= self->forgotten_to[shard];
 }
 
@@ -33,9 +33,9 @@ static void on_reserved(struct world *self, const struct reserved *got) {
                    before->order_id, got->order_id);
     }
     self->rids = world_grow(self->rids, self->rid_count, &self->rid_room, sizeof *self->rids);
-    self->rids[self->rid_count++] = (struct handed){ .rid = got->rid,
-                                                     .order_id = got->order_id,
-                                                     .made = (uint32_t)self->redis_losses };
+    const struct trust *trust = &self->trusted[rid_shard(got->rid)];
+    self->rids[self->rid_count++] =
+        (struct handed){ .rid = got->rid, .order_id = got->order_id, .made = trust->losses };
     touch(self, got->order_id);
 }
 
@@ -44,8 +44,9 @@ static void on_undone(struct world *self, uint8_t process, const struct undone *
     struct handed *handed = find(self, got->rid);
     if (handed == NULL || !got->changed) return;
     const struct pair *pair = &self->pairs[process];
-    const struct servers *servers = &self->servers[self->processes[process].shard];
-    uint32_t losses = (uint32_t)self->redis_losses;
+    uint8_t shard = self->processes[process].shard;
+    const struct servers *servers = stores_servers(self, shard);
+    uint32_t losses = self->trusted[shard].losses;
     if (pair->server != servers->master) return; /* The master of before is nobody's truth. */
     uint32_t epoch = self->pairs[process].redis.state.epoch;
     bool again = handed->undone && handed->losses == losses && handed->epoch == epoch;

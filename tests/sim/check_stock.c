@@ -90,17 +90,17 @@ bool check_in_journal(const struct account *account, int64_t rid) {
 }
 
 bool check_intact(struct world *self, uint32_t shard, struct account *account) {
-    struct servers *servers = &self->servers[shard];
+    struct trust *trust = &self->trusted[shard];
     struct lua_key *meta = key_of(self, shard, "meta", 0);
     struct lua_key *installing = key_of(self, shard, "installing", 0);
     account->epoch = (uint32_t)field_of(meta, "epoch");
     account->boot = field_of(meta, "boot");
     uint32_t begun =
         installing != NULL ? (uint32_t)number(installing->string.at, installing->string.size) : 0;
-    if (begun != 0 && begun != servers->begun) servers->clean = begun;
-    if (begun != 0) servers->begun = begun;
+    if (begun != 0 && begun != trust->begun) trust->clean = begun;
+    if (begun != 0) trust->begun = begun;
     return account->epoch != 0 &&
-           (account->epoch > servers->tainted || account->epoch == servers->clean);
+           (account->epoch > trust->tainted || account->epoch == trust->clean);
 }
 
 int64_t check_held(struct world *self, int64_t lot_id, int64_t user_id) {
@@ -208,6 +208,16 @@ static void check_rows(struct world *self, uint32_t shard, const struct account 
                shard, there, rows, self->setup.journal_cap);
 }
 
+/* A lot is in its own shard's part of Redis and in no other. */
+static void check_strangers(struct world *self, uint32_t shard) {
+    for (uint32_t i = 0; i < self->pg->lot_count && self->shards > 1; i++) {
+        const struct pg_lot *lot = &self->pg->lots[i];
+        if (lot->shard == shard || key_of(self, shard, "lot", lot->lot_id) == NULL) continue;
+        world_fail(self, "shards", 0, "lot %" PRId64 " of shard %u is in Redis under shard %u",
+                   lot->lot_id, lot->shard, shard);
+    }
+}
+
 static void check_shard(struct world *self, uint32_t shard) {
     struct account *account = &self->checks->account;
     bool intact = check_intact(self, shard, account);
@@ -217,6 +227,7 @@ static void check_shard(struct world *self, uint32_t shard) {
         read_journal(self, shard, account);
         check_rows(self, shard, account);
     }
+    check_strangers(self, shard);
     for (uint32_t i = 0; i < self->pg->lot_count && !self->failure.is; i++) {
         const struct pg_lot *lot = &self->pg->lots[i];
         if (lot->shard != shard) continue;
@@ -233,7 +244,7 @@ void check_stores(struct world *self) {
         check_shard(self, k);
         looked->at = stores_master(self, k);
         looked->changes = lua_store_changes(looked->at);
-        looked->tainted = self->servers[k].tainted;
+        looked->tainted = self->trusted[k].tainted;
     }
 }
 
@@ -243,7 +254,7 @@ void check_redis_step(struct world *self) {
         const struct looked *looked = &self->checks->looked[k];
         const struct lua_store *master = stores_master(self, k);
         same = looked->at == master && looked->changes == lua_store_changes(master) &&
-               looked->tainted == self->servers[k].tainted;
+               looked->tainted == self->trusted[k].tainted;
     }
     if (!same) check_stores(self);
 }

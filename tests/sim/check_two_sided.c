@@ -1,6 +1,6 @@
 /* Neither oversold nor undersold: nobody is told "sold out" while a unit is free beyond the stated
- * second, nobody who holds a unit is told no, and when people have asked for everything that was
- * left, everything is sold. */
+ * second, nobody who holds a unit is told no, late money does not go back while its units are free,
+ * and when people have asked for everything that was left, everything is sold. */
 #include <inttypes.h>
 
 #include "tests/sim/check.h"
@@ -38,6 +38,29 @@ static void on_answer(struct world *self, struct request *request, struct ticket
     holder_told_no(self, request, ticket, problem);
 }
 
+/* The refusal that sends money back may be older by what one more answer and one commit take. */
+static void late_money(struct world *self, const struct pg_refund *refund) {
+    const struct pg_order *order = model_pg_order(self->pg, refund->order_id);
+    if (order == NULL || order->state != order_state_expired) return;
+    const struct pg_lot *lot = model_pg_lot(self->pg, order->lot_id);
+    const struct lot_facts *facts = check_facts(self, order->lot_id);
+    int64_t since = self->now - 2 * check_grace(self);
+    if (lot->state == lot_state_settled || facts->is_short[order->quantity]) return;
+    if (facts->short_at[order->quantity] >= since || facts->doubt_at >= since) return;
+    world_fail(self, "undersold", order->order_id,
+               "late money for order %" PRId64 " goes back, and %u units of lot %" PRId64
+               " have been free for %" PRId64 " ms",
+               order->order_id, order->quantity, order->lot_id,
+               (self->now - facts->short_at[order->quantity]) / SIM_MS);
+}
+
+static void on_commit(struct world *self) {
+    struct checks *checks = self->checks;
+    if (checks->refunds_seen > self->pg->refund_count) checks->refunds_seen = 0;
+    for (; checks->refunds_seen < self->pg->refund_count; checks->refunds_seen++)
+        late_money(self, &self->pg->refunds[checks->refunds_seen]);
+}
+
 static void at_quiet(struct world *self) {
     for (uint32_t i = 0; i < self->pg->lot_count && self->quiet_at != 0; i++) {
         const struct pg_lot *lot = &self->pg->lots[i];
@@ -51,5 +74,6 @@ static void at_quiet(struct world *self) {
 
 const struct checker check_two_sided = { .rule = "undersold",
                                          .promise = "no unit lies free while people are told no",
+                                         .on_commit = on_commit,
                                          .on_answer = on_answer,
                                          .at_quiet = at_quiet };

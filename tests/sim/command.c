@@ -76,11 +76,13 @@ static void tell(const struct options *options, const struct run_options *run,
     const struct failure *failure = &world->failure;
     if (!failure->is) {
         if (options->quiet) return;
-        printf("seed %" PRIu64 ": %" PRIu64 " steps, %u shoppers, %u orders, %u refusals, "
-               "epoch %u, %" PRIu64 " losses of redis, %u of postgresql\n",
+        printf("seed %" PRIu64 ": %" PRIu64 " steps, %u shoppers, %u orders, %u refusals, ",
                run->seed, world->step, world->shopper_count, world->pg->order_count,
-               world->pg->refusal_count, world->pg->shards[0].epoch, world->redis_losses,
-               world->pg_failovers);
+               world->pg->refusal_count);
+        for (uint32_t k = 0; k < world->shards; k++)
+            printf("epoch %u and %u losses of redis%s, ", world->pg->shards[k].epoch,
+                   world->trusted[k].losses, world->shards > 1 ? " in a shard" : "");
+        printf("%u of postgresql\n", world->pg_failovers);
     } else if (options->summary) {
         printf("seed %" PRIu64 " %s %s\n", run->seed, failure->rule, failure->text);
     } else if (options->minimize) {
@@ -125,6 +127,7 @@ static void usage(FILE *to) {
             "  --minimize       a run that fails: find a smaller one and tell that\n"
             "  --hash           only the hash of the trace\n"
             "  --shoppers N     so many instead of a number drawn from the seed\n"
+            "  --shards N       so many instead of a number drawn from the seed (1 to 4)\n"
             "  --units N        one lot of so many units\n"
             "  --fault-ms N     the faults stop after so many simulated milliseconds\n"
             "  --no-faults      nothing goes wrong\n"
@@ -179,6 +182,8 @@ static bool parse_value(struct options *options, const char *name, const char *v
         options->first = options->last = number;
     } else if (strcmp(name, "--shoppers") == 0 && number <= 4000000) {
         options->run.shoppers = (uint32_t)number;
+    } else if (strcmp(name, "--shards") == 0 && number >= 1 && number <= SHARDS_MOST) {
+        options->run.shards = (uint32_t)number;
     } else if (strcmp(name, "--units") == 0 && number <= 1000000) {
         options->run.units = (int64_t)number;
     } else if (strcmp(name, "--fault-ms") == 0 && number <= 3600000) {

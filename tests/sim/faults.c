@@ -63,7 +63,8 @@ static void cut_one_way(struct world *self, uint8_t from, uint8_t to, int64_t un
 
 static void cut(struct world *self) {
     struct draw *draw = &self->faults_draw;
-    uint8_t from = (uint8_t)draw_below(draw, PROCESSES), to = (uint8_t)draw_below(draw, PROCESSES);
+    uint8_t from = (uint8_t)draw_below(draw, self->process_count);
+    uint8_t to = (uint8_t)draw_below(draw, self->process_count);
     bool both = draw_chance(draw, 500);
     int64_t until = self->now + lasts(self, FAULT_cut);
     if (from == to || !self->processes[from].there || !self->processes[to].there) return;
@@ -77,7 +78,7 @@ static void cut(struct world *self) {
 static void crash(struct world *self) {
     struct draw *draw = &self->faults_draw;
     enum address victim = crashing[draw_below(draw, CRASHING)];
-    uint8_t process = (uint8_t)draw_below(draw, PROCESSES);
+    uint8_t process = (uint8_t)draw_below(draw, self->process_count);
     int64_t away = draw_chance(draw, 500) ? 0 : draw_span(draw, SIM_MS, 2 * SIM_SECOND);
     uint8_t seat = self->seat_at[process][victim];
     if (seat == 0) seat = seat_find(self, victim);
@@ -87,7 +88,7 @@ static void crash(struct world *self) {
 }
 
 static void pause_process(struct world *self) {
-    uint8_t process = (uint8_t)draw_below(&self->faults_draw, PROCESSES);
+    uint8_t process = (uint8_t)draw_below(&self->faults_draw, self->process_count);
     int64_t span = lasts(self, FAULT_pause);
     if (!self->processes[process].there) return;
     world_note(self, "process %u stands still for %lld ms", process, (long long)(span / SIM_MS));
@@ -99,7 +100,7 @@ static void pause_process(struct world *self) {
  * an hour, for good: forward, because what was set back goes at half its speed for as long. */
 static void step_clock(struct world *self) {
     struct draw *draw = &self->faults_draw;
-    uint8_t process = (uint8_t)draw_below(draw, PROCESSES);
+    uint8_t process = (uint8_t)draw_below(draw, self->process_count);
     bool all = draw_chance(draw, 150), ends = draw_chance(draw, 300);
     int64_t ahead = draw_span(draw, -20 * SIM_SECOND, (all ? 3600 : 20) * SIM_SECOND);
     if (all) {

@@ -18,7 +18,7 @@ enum fate faults_pg_fate(struct world *self, uint8_t process) {
 static void away(struct world *self, int64_t span) {
     struct draw *draw = &self->faults_draw;
     bool all = draw_chance(draw, 600);
-    uint8_t one = (uint8_t)draw_below(draw, PROCESSES);
+    uint8_t one = (uint8_t)draw_below(draw, self->process_count);
     if (all)
         world_note(self, "postgresql is away");
     else

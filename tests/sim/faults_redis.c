@@ -8,6 +8,16 @@ static uint32_t any_shard(struct world *self) {
     return draw_below(&self->faults_draw, self->shards);
 }
 
+static uint32_t any_instance(struct world *self) {
+    return draw_below(&self->faults_draw, self->instances);
+}
+
+/* Does this process serve a shard that lives in this instance? */
+static bool uses(const struct world *self, uint8_t process, uint32_t instance) {
+    const struct process *at = &self->processes[process];
+    return at->there && at->shard % self->instances == instance;
+}
+
 static struct outbox outbox_of(struct world *self, uint8_t process) {
     struct outbox out = batch_outbox(&self->out, PORT_redis, self->processes[process].shard, ROOM);
     out.node = process + 1U;
@@ -48,7 +58,7 @@ void faults_redis_connect(struct world *self, uint8_t process) {
     struct pair *pair = &self->pairs[process];
     struct outbox out = outbox_of(self, process);
     if (!self->processes[process].there || pair->redis.up) return;
-    pair->redis.store = self->servers[self->processes[process].shard].store[pair->server];
+    pair->redis.store = stores_servers(self, self->processes[process].shard)->store[pair->server];
     model_redis_up(&pair->redis, &out);
     world_deliver_out(self, self->seat_at[process][PORT_redis]);
     if (!pair->redis.useless) return;
@@ -57,11 +67,9 @@ void faults_redis_connect(struct world *self, uint8_t process) {
 }
 
 /* Everybody who is connected to this server, or to any. */
-static void lose_all(struct world *self, uint32_t shard, uint8_t server) {
-    for (uint8_t p = PROCESS_pairs; p < PROCESSES; p++) {
-        bool his = self->processes[p].there && self->processes[p].shard == shard;
-        if (his && self->pairs[p].server == server) faults_redis_lose(self, p);
-    }
+static void lose_all(struct world *self, uint32_t instance, uint8_t server) {
+    for (uint8_t p = PROCESS_pairs; p < PROCESSES; p++)
+        if (uses(self, p, instance) && self->pairs[p].server == server) faults_redis_lose(self, p);
 }
 
 /* ---- Crashes ---- */
@@ -76,31 +84,36 @@ static uint32_t number(const struct reply *reply) {
 /* From now on nothing of this or an older epoch can be believed, but for an install that begins
  * after this. */
 void faults_redis_doubt(struct world *self, uint32_t shard) {
-    struct servers *servers = &self->servers[shard];
+    struct trust *trust = &self->trusted[shard];
     char key[40];
     snprintf(key, sizeof key, "HGET {s%u}:meta epoch", shard);
     uint32_t has = number(lua_store_command(stores_master(self, shard), key));
     uint32_t knows = self->pg->shards[shard].epoch;
-    servers->tainted = has > knows ? has : knows;
-    self->redis_losses++;
+    trust->tainted = has > knows ? has : knows;
+    trust->losses++;
     snprintf(key, sizeof key, "GET {s%u}:installing", shard);
-    servers->begun = number(lua_store_command(stores_master(self, shard), key));
-    servers->clean = 0;
+    trust->begun = number(lua_store_command(stores_master(self, shard), key));
+    trust->clean = 0;
 }
 
-void faults_redis_crash(struct world *self, uint32_t shard, uint32_t lost, bool wipe,
+static void doubt_all(struct world *self, uint32_t instance) {
+    for (uint32_t k = instance; k < self->shards; k += self->instances)
+        faults_redis_doubt(self, k);
+}
+
+void faults_redis_crash(struct world *self, uint32_t instance, uint32_t lost, bool wipe,
                         int64_t away) {
-    struct servers *servers = &self->servers[shard];
-    struct lua_store *store = stores_master(self, shard);
+    struct servers *servers = &self->servers[instance];
+    struct lua_store *store = servers->store[servers->master];
     world_note(self, "redis crashes, %s", wipe ? "all is lost" : lost ? "its tail is lost" : "");
-    lose_all(self, shard, servers->master);
+    lose_all(self, instance, servers->master);
     if (wipe)
         lua_store_wipe(store);
     else if (lost > 0)
         lua_store_cut(store, lost);
-    if (wipe || lost > 0) faults_redis_doubt(self, shard);
+    if (wipe || lost > 0) doubt_all(self, instance);
     lua_store_restart(store);
-    flights_plan(&self->flights, EVENT_again, 0, FAULT_redis_crash | (uint64_t)shard << 8,
+    flights_plan(&self->flights, EVENT_again, 0, FAULT_redis_crash | (uint64_t)instance << 8,
                  self->now + away);
 }
 
@@ -110,7 +123,7 @@ static void crash(struct world *self) {
     uint32_t most = self->swarm.redis_cut_most, lost = most > 0 ? draw_below(draw, most) : 0;
     int64_t away = draw_chance(draw, 500) ? draw_span(draw, SIM_MS, 50 * SIM_MS)
                                           : draw_span(draw, 50 * SIM_MS, 3 * SIM_SECOND);
-    faults_redis_crash(self, any_shard(self), lost, wipe, away);
+    faults_redis_crash(self, any_instance(self), lost, wipe, away);
 }
 
 /* It has taken units and said so; what is on its way to it meets one that knows nothing of them. */
@@ -118,13 +131,13 @@ void faults_redis_worst(struct world *self, uint32_t shard) {
     struct draw *draw = &self->later_draw;
     if (self->healed || self->swarm.worst == 0 || !draw_chance(draw, self->swarm.worst)) return;
     uint32_t lost = 1 + draw_below(draw, 3);
-    faults_redis_crash(self, shard, lost, false, draw_span(draw, 0, 2 * SIM_MS));
+    faults_redis_crash(self, shard % self->instances, lost, false, draw_span(draw, 0, 2 * SIM_MS));
 }
 
-static void everybody_connects(struct world *self, uint32_t shard) {
+static void everybody_connects(struct world *self, uint32_t instance) {
     world_note(self, "redis is there");
     for (uint8_t p = PROCESS_pairs; p < PROCESSES; p++)
-        if (self->processes[p].shard == shard) faults_redis_connect(self, p);
+        if (uses(self, p, instance)) faults_redis_connect(self, p);
 }
 
 /* ---- Failover ---- */
@@ -133,8 +146,8 @@ static void everybody_connects(struct world *self, uint32_t shard) {
  * with the old master for a while (split brain). */
 static void failover(struct world *self) {
     struct draw *draw = &self->faults_draw;
-    uint32_t shard = any_shard(self), lag = draw_below(draw, 12);
-    struct servers *servers = &self->servers[shard];
+    uint32_t instance = any_instance(self), lag = draw_below(draw, 12);
+    struct servers *servers = &self->servers[instance];
     uint8_t old = servers->master, new = (uint8_t)(old ^ 1);
     struct lua_snapshot *copy = lua_store_snapshot(servers->store[old]);
     bool split = draw_chance(draw, self->swarm.split);
@@ -142,13 +155,13 @@ static void failover(struct world *self) {
     world_note(self, "a replica of redis takes over, %u writes behind%s", lag,
                split ? "; the old master lives" : "");
     if (servers->store[new] == NULL)
-        servers->store[new] = lua_store_open(self->seed * 31 + 7 + shard);
+        servers->store[new] = lua_store_open(self->seed * 31 + 7 + instance);
     lua_store_restore(servers->store[new], copy);
     lua_store_cut(servers->store[new], lag);
     lua_store_restart(servers->store[new]);
     lua_snapshot_free(copy);
     for (uint8_t p = PROCESS_pairs; p < PROCESSES; p++) {
-        if (!self->processes[p].there || self->processes[p].shard != shard) continue;
+        if (!uses(self, p, instance)) continue;
         bool stays = split && self->pairs[p].server == old && draw_chance(draw, 700);
         if (stays) {
             flights_plan(&self->flights, EVENT_again, 0, FAULT_redis_split | (uint64_t)p << 8,
@@ -160,13 +173,13 @@ static void failover(struct world *self) {
         plan_connect(self, p, away);
     }
     servers->master = new;
-    faults_redis_doubt(self, shard);
+    doubt_all(self, instance);
 }
 
 /* Whoever has stayed with the old master hears of the new one. */
 static void leave_old(struct world *self, uint8_t process) {
     struct pair *pair = &self->pairs[process];
-    uint8_t master = self->servers[self->processes[process].shard].master;
+    uint8_t master = stores_servers(self, self->processes[process].shard)->master;
     if (!self->processes[process].there || pair->server == master) return;
     faults_redis_lose(self, process);
     pair->server = master;
@@ -195,6 +208,7 @@ static void lose_key(struct world *self) {
     static const char *const words[] = { "meta", "lot", "u" };
     uint32_t shard = any_shard(self), which = draw_below(&self->faults_draw, 3);
     const struct pg_lot *lot = &self->pg->lots[draw_below(&self->faults_draw, self->pg->lot_count)];
+    if (which > 0) shard = lot->shard;
     char command[64];
     if (which < 1)
         snprintf(command, sizeof command, "DEL {s%u}:%s", shard, words[which]);
@@ -215,11 +229,12 @@ static void refuse(struct world *self) {
         "LOADING Redis is loading the dataset in memory",
         "MISCONF Redis is configured to save RDB snapshots, but it cannot persist on disk.",
     };
-    uint32_t shard = any_shard(self), which = draw_below(&self->faults_draw, 4);
+    uint32_t instance = any_instance(self), which = draw_below(&self->faults_draw, 4);
+    const struct servers *servers = &self->servers[instance];
     int64_t span = draw_span(&self->faults_draw, SIM_MS, self->swarm.last[FAULT_redis_refuse]);
     world_note(self, "redis refuses: %.8s", words[which]);
-    lua_store_refuse(stores_master(self, shard), words[which], which == 2);
-    flights_plan(&self->flights, EVENT_again, 0, FAULT_redis_refuse | (uint64_t)shard << 8,
+    lua_store_refuse(servers->store[servers->master], words[which], which == 2);
+    flights_plan(&self->flights, EVENT_again, 0, FAULT_redis_refuse | (uint64_t)instance << 8,
                  self->now + span);
 }
 
@@ -241,9 +256,9 @@ void faults_redis_strike(struct world *self, enum fault fault) {
     }
 }
 
-static void stop_refusing(struct world *self, uint32_t shard) {
+static void stop_refusing(struct world *self, uint32_t instance) {
     for (uint32_t i = 0; i < 2; i++) {
-        struct lua_store *store = self->servers[shard].store[i];
+        struct lua_store *store = self->servers[instance].store[i];
         if (store != NULL) lua_store_refuse(store, NULL, false);
     }
 }
@@ -263,11 +278,11 @@ void faults_redis_heal(struct world *self) {
     self->setup.journal_cap = JOURNAL_CAP;
     for (uint8_t p = PROCESS_pairs; p < PROCESSES; p++)
         self->pairs[p].redis.state.journal_cap = JOURNAL_CAP;
-    for (uint32_t k = 0; k < self->shards; k++) {
+    for (uint32_t k = 0; k < self->instances; k++) {
         stop_refusing(self, k);
         for (uint8_t p = PROCESS_pairs; p < PROCESSES; p++) {
             self->pairs[p].slow_until = 0;
-            if (self->processes[p].there && self->processes[p].shard == k) leave_old(self, p);
+            if (uses(self, p, k)) leave_old(self, p);
         }
         everybody_connects(self, k);
     }

@@ -310,6 +310,7 @@ static void lot_accounts(struct model_pg *self, const struct message *in, struct
         if (!wanted(self, lot->sale_id, BODY(in, lot_account_get)->sale_id)) continue;
         struct lot_account *account = REPLY(out, in, lot_account);
         account->lot_id = lot->lot_id;
+        account->shard = lot->shard;
         account->state = lot->state;
         account->allocated = lot->allocated;
         account->sold = lot->sold;

@@ -35,18 +35,24 @@ void operators_close(struct world *self) {
     free(self->operators);
 }
 
-static uint64_t send(struct world *self, enum address to, enum message_id type, const void *body) {
+static uint64_t send_about(struct world *self, uint32_t shard, enum address to,
+                           enum message_id type, const void *body) {
     uint64_t number = ++self->operators->number;
     struct message message = { { .type = (uint16_t)type,
                                  .from = PORT_door,
                                  .to = (uint8_t)to,
                                  .origin = PORT_door,
+                                 .shard = (uint8_t)shard,
                                  .node = PROCESS_shop + 1,
                                  .request = number,
                                  .trace = number },
                                body };
     world_send(self, self->seat_at[PROCESS_shop][PORT_door], &message);
     return number;
+}
+
+static uint64_t send(struct world *self, enum address to, enum message_id type, const void *body) {
+    return send_about(self, 0, to, type, body);
 }
 
 /* ---- States of sales ---- */
@@ -203,7 +209,8 @@ static void change_price(struct world *self) {
 
 static void ask_recovery(struct world *self) {
     struct recover recover = { .reason = text_of("an operator asks") };
-    send(self, ACTOR_inventory, MSG_recover, &recover);
+    uint32_t shard = self->shards > 1 ? draw_below(&self->shards_draw, self->shards) : 0;
+    send_about(self, shard, ACTOR_inventory, MSG_recover, &recover);
 }
 
 void operators_strike(struct world *self, enum fault fault) {

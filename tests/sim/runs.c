@@ -10,6 +10,7 @@ enum { TAIL_LINES = 60, SEEDS_TRIED = 40, ROUNDS_MAX = 6 };
 struct world *run_world(const struct run_options *options, FILE *trace, int64_t order) {
     struct world_options what = { .seed = options->seed,
                                   .shoppers = options->shoppers,
+                                  .shards = options->shards,
                                   .units = options->units,
                                   .ends = options->ends,
                                   .allowed = options->allowed,
@@ -41,6 +42,7 @@ void run_print_command(FILE *to, const struct run_options *options) {
         print_faults(to, options->allowed);
     }
     if (options->shoppers > 0) fprintf(to, " --shoppers %u", options->shoppers);
+    if (options->shards > 0) fprintf(to, " --shards %u", options->shards);
     if (options->units > 0) fprintf(to, " --units %" PRId64, options->units);
     if (options->ends > 0) fprintf(to, " --fault-ms %" PRId64, options->ends / SIM_MS);
 }
@@ -80,7 +82,7 @@ void run_tell_failure(const struct run_options *options, const struct failure *f
 struct found {
     struct run_options options;
     struct failure failure;
-    uint32_t shoppers;
+    uint32_t shoppers, shards;
     uint64_t on;
 };
 
@@ -93,6 +95,7 @@ static bool fails_alike(const struct run_options *options, struct found *found) 
         found->failure = world->failure;
         found->shoppers = world->shopper_count - late;
         found->on = world->swarm.on;
+        found->shards = world->shards;
     }
     world_close(world);
     return alike;
@@ -138,16 +141,28 @@ static bool with_less_time(struct found *found) {
     return try_with(options, found);
 }
 
+static bool with_fewer_shards(struct found *found) {
+    bool smaller = false;
+    for (uint32_t shards = 1; shards < found->shards && !smaller; shards++) {
+        struct run_options options = found->options;
+        options.shards = shards;
+        smaller = try_with(options, found);
+    }
+    return smaller;
+}
+
 void run_minimize(struct run_options options, const struct failure *failure) {
     struct found found = { .options = options, .failure = *failure };
     if (!fails_alike(&options, &found)) return;
     for (uint32_t round = 0; round < ROUNDS_MAX; round++) {
         bool smaller = without_a_fault(&found);
         smaller = with_fewer_shoppers(&found) || smaller;
+        smaller = with_fewer_shards(&found) || smaller;
         smaller = with_less_time(&found) || smaller;
         if (!smaller) break;
     }
     found.options.allowed = found.on;
+    found.options.shards = found.shards;
     if (!fails_alike(&found.options, &found)) return;
     printf("the smallest run found that breaks %s: %u shoppers, step %" PRIu64 "\n",
            found.failure.rule, found.shoppers, found.failure.step);

@@ -8,9 +8,9 @@
 
 struct run_options {
     uint64_t seed;
-    uint32_t shoppers;   /* 0: drawn */
-    int64_t units, ends; /* 0: drawn; ends in ns */
-    uint64_t allowed;    /* Faults, bits. */
+    uint32_t shoppers, shards; /* 0: drawn */
+    int64_t units, ends;       /* 0: drawn; ends in ns */
+    uint64_t allowed;          /* Faults, bits. */
 };
 
 /* The caller closes it. */

@@ -5,6 +5,8 @@
 
 #include "tests/sim/world.h"
 
+/* More seats than SEATS_FEW are there with more than two shards only. */
+enum { SEATS_FEW = 40 };
 enum { SERVICE_US = 1000, PG_LEAST_US = 300, PG_MOST_US = 5000, US = 1000, SLOW_MS = 400 };
 
 static const struct actor_type *const shop_actors[] = { &bridge_type, &payment_type,
@@ -29,8 +31,9 @@ static uint8_t seat_add(struct world *self, uint8_t process, enum address addres
     batch_init(&seat->mail);
     batch_init(&seat->work);
     for (uint32_t other = 1; other < SEATS_MAX; other++) {
-        self->links[number][other].faulty = draw_chance(&self->faults_draw, self->swarm.links);
-        self->links[other][number].faulty = draw_chance(&self->faults_draw, self->swarm.links);
+        struct draw *draw = other < SEATS_FEW ? &self->faults_draw : &self->shards_draw;
+        self->links[number][other].faulty = draw_chance(draw, self->swarm.links);
+        self->links[other][number].faulty = draw_chance(draw, self->swarm.links);
     }
     self->seat_at[process][address] = number;
     return number;
@@ -114,10 +117,10 @@ void seats_close_pair(struct world *self, uint8_t process) {
 
 void seats_open(struct world *self) {
     process_start(self, PROCESS_shop);
-    for (uint8_t k = 0; k < self->shards; k++) {
-        self->home[k] = (uint8_t)(PROCESS_pairs + 2 * k);
+    for (uint8_t k = 0; k < self->instances; k++)
         self->servers[k].store[0] = lua_store_open(self->seed + k * 7919U);
-    }
+    for (uint8_t k = 0; k < self->shards; k++)
+        self->home[k] = (uint8_t)(PROCESS_pairs + 2 * k);
     add_actor(self, PROCESS_shop, shop_actors[0]);
     for (uint8_t k = 0; k < self->shards; k++)
         seats_open_pair(self, self->home[k]);
@@ -150,9 +153,10 @@ void seats_close(struct world *self) {
     }
 }
 
-uint8_t seat_find(const struct world *self, enum address address) {
-    bool sharded = address_is_sharded(address);
-    return self->seat_at[sharded ? self->home[0] : PROCESS_shop][address];
+uint8_t seat_find(struct world *self, enum address address) {
+    if (!address_is_sharded(address)) return self->seat_at[PROCESS_shop][address];
+    uint32_t shard = self->shards > 1 ? draw_below(&self->shards_draw, self->shards) : 0;
+    return self->seat_at[self->home[shard]][address];
 }
 
 void seat_crash(struct world *self, uint8_t number) {

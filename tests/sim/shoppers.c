@@ -74,6 +74,14 @@ static void said_no(struct world *self, struct shopper *shopper) {
     shopper_wake(self, shopper, pause(self));
 }
 
+/* Where there are several shards he may go on at another one. */
+static void another_lot(struct world *self, struct shopper *shopper) {
+    if (self->shards == 1) return;
+    const struct pg_lot *lot = &self->pg->lots[draw_below(&self->shards_draw, self->pg->lot_count)];
+    shopper->lot_id = lot->lot_id;
+    shopper->quantity = 1 + draw_below(&self->shards_draw, lot->limit);
+}
+
 /* The order has its last state. */
 static void ended(struct world *self, struct shopper *shopper) {
     if (shopper->again) { /* The same ticket once more: it finds its order. */
@@ -82,6 +90,7 @@ static void ended(struct world *self, struct shopper *shopper) {
         shopper_wake(self, shopper, pause(self));
     } else if (shopper->second > 0) {
         shopper->second--;
+        another_lot(self, shopper);
         shopper_new_ticket(self, shopper);
         shopper->state = SHOPPER_waits;
         shopper_wake(self, shopper, pause(self));

@@ -16,18 +16,22 @@ struct late {
 
 /* ---- Redis ---- */
 
-struct lua_store *stores_master(const struct world *self, uint32_t shard) {
-    const struct servers *servers = &self->servers[shard];
+struct servers *stores_servers(struct world *self, uint32_t shard) {
+    return &self->servers[shard % self->instances];
+}
+
+struct lua_store *stores_master(struct world *self, uint32_t shard) {
+    const struct servers *servers = stores_servers(self, shard);
     return servers->store[servers->master];
 }
 
 void stores_open_redis(struct world *self, uint8_t process) {
     struct pair *pair = &self->pairs[process];
     uint8_t shard = self->processes[process].shard;
-    pair->server = self->servers[shard].master;
+    const struct servers *servers = stores_servers(self, shard);
+    pair->server = servers->master;
     pair->slow_until = 0;
-    model_redis_init(&pair->redis, self->servers[shard].store[pair->server], shard,
-                     self->setup.journal_cap);
+    model_redis_init(&pair->redis, servers->store[pair->server], shard, self->setup.journal_cap);
     faults_redis_connect(self, process);
 }
 

@@ -147,6 +147,24 @@ mutant redis_short 3.2 broker/redis/reserve.lua \
 mutant undo_early 3.2 broker/redis/settle.lua \
     "s/if of_epoch > epoch then return 'T' end//" \
     'an undo of an epoch that is being installed is done before it' contract/test_redis_contract
+# What only several shards can show: with one, each of these is the system as it is.
+mutant shard_epoch H4 tests/sim/model_pg.c \
+    's/return epoch == 0 \|\| rid_epoch\(rid\) != epoch;/for (uint32_t k = 0; k < PG_SHARDS_MAX; k++) if (epoch != 0 \&\& rid_epoch(rid) == self->shards[k].epoch) return false; return true;/' \
+    'the epoch of any shard will do: a moved shard whose old writer goes on'
+mutant shard_recover H5 tests/sim/model_pg_recover.c \
+    's/ \|\| lot->shard != want->shard//; s/ \&\& lot->shard == want->shard//' \
+    'a recovery brings the lots of all shards'
+mutant shard_late 3.4 actors/payment/late.c 's/outbox_about\(out, id_shard\([^;]*;//' \
+    'late money asks for its unit wherever the answer before it came from'
+mutant shard_lot 3.4 actors/catalogue/life.c \
+    's/outbox_about\(out, lot->shard\);\n( *if \(wanted)/\1/' \
+    'a pause of a lot goes to the shard that has spoken last'
+mutant shard_rid 3.4 broker/redis/script_answer.c \
+    's/int64_t entry = rid_make\(state->shard,/int64_t entry = rid_make(0,/' \
+    'rids of all shards are numbered as if they were of the first'
+mutant shard_key 3.2 broker/redis/script_words.c \
+    's/(call_print\(call, memory, "\{s%u\}:%s:%lld", )state->shard/\10U/' \
+    'the lots of all shards that share a Redis have one key'
 # Guards behind which another one stands, each with that one missing as well.  PostgreSQL's limit and
 # its dup rule can only be missed when Redis lets somebody through; that it does not is G7 and 3.2.
 mutant pg_limit H20 "broker/redis/reserve.lua

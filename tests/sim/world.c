@@ -163,6 +163,7 @@ static void open_shop(struct world *self) {
 static void draw_lots(struct world *self, int64_t fixed) {
     struct draw *draw = &self->crowd_draw;
     uint32_t lots = 1 + draw_below(draw, 3);
+    if (self->shards > 1) lots += draw_below(&self->shards_draw, self->shards + 1U);
     for (uint32_t i = 0; i < (fixed > 0 ? 1 : lots); i++) {
         int64_t units = draw_span(draw, 1, 12);
         uint32_t limit = 1 + draw_below(draw, 3);
@@ -196,6 +197,16 @@ static void fill_setup(struct world *self) {
     };
 }
 
+/* Shards may share a Redis, all of them or some. */
+static void draw_shards(struct world *self, const struct world_options *options) {
+    struct draw *draw = &self->shards_draw;
+    bool several = draw_chance(draw, 500) && options->crowd;
+    uint32_t drawn = 2 + draw_below(draw, SHARDS_MOST - 1);
+    self->shards = (uint8_t)(options->shards > 0 ? options->shards : several ? drawn : 1);
+    self->instances = (uint8_t)(1 + draw_below(draw, self->shards));
+    self->process_count = (uint8_t)(PROCESS_pairs + 2 * (self->shards > 2 ? self->shards : 2));
+}
+
 static void begin(struct world *self, const struct world_options *options) {
     uint32_t drawn = 4 + draw_below(&self->crowd_draw, 28);
     operators_open(self);
@@ -215,9 +226,10 @@ struct world *world_open(const struct world_options *options) {
     self->trace_order = options->trace_order;
     self->story = !options->crowd;
     self->fixed_delay = SIM_MS;
-    self->shards = 1;
     batch_init(&self->out);
     self->later_draw = draw_make(options->seed, 4);
+    self->shards_draw = draw_make(options->seed, 5);
+    draw_shards(self, options);
     swarm_draw(&self->swarm, &self->faults_draw, &self->later_draw,
                options->crowd ? options->allowed : 0);
     if (options->ends > 0) self->swarm.ends = options->ends;

@@ -6,7 +6,9 @@
  *
  * Who is there: a process with the shop's actors and one bridge, perhaps a process with another
  * bridge, and for each shard a process with its inventory, order and timer; a second one for the
- * same shard comes with the faults `writer` and `move`.  Ports belong to processes, too.
+ * same shard comes with the faults `writer` and `move`.  Ports belong to processes, too.  Half of
+ * the seeds have one shard, the others two to four, which share PostgreSQL and perhaps, under keys
+ * of their own, a Redis: shard k lives in instance k modulo their number, as in redis.address.
  *
  * Deterministic: no addresses, no clock, no iteration over anything unordered; ties are broken by
  * the number of the event. */
@@ -30,12 +32,12 @@
 enum {
     TICKET_TEXT_MAX = 400,
     TOLD_MAX = 16,
-    SHARDS_MOST = 2,
+    SHARDS_MOST = 4,
     PROCESS_shop = 0,
     PROCESS_edge = 1, /* A second bridge. */
     PROCESS_pairs = 2,
     PROCESSES = PROCESS_pairs + 2 * SHARDS_MOST,
-    SEATS_MAX = 40,
+    SEATS_MAX = 64,
     SKU_MAIN = 3,
     SKU_SECOND = 4,
     SALE_MAIN = 10,
@@ -78,12 +80,17 @@ struct pair {
     int64_t slow_until; /* Its answers take their time. */
 };
 
-/* The servers of a shard's Redis: the master, and the one that was it before. */
+/* The servers of an instance of Redis: the master, and the one that was it before. */
 struct servers {
     struct lua_store *store[2];
     uint8_t master;
-    uint32_t tainted;      /* Up to this epoch it may have lost something, */
+};
+
+/* What may be believed of a shard's keys in Redis. */
+struct trust {
+    uint32_t tainted;      /* Up to this epoch something may have been lost, */
     uint32_t begun, clean; /* but not what was installed wholly after the loss. */
+    uint32_t losses;       /* So far. */
 };
 
 enum wish { WISH_abandon, WISH_pay, WISH_pay_late, WISH_cancel, WISH_vanish, WISH_COUNT };
@@ -155,8 +162,8 @@ struct deal {
 /* A reservation that Redis handed out. */
 struct handed {
     int64_t rid, order_id;
-    uint32_t made;          /* Losses of Redis before it. */
-    uint32_t losses, epoch; /* Of Redis, when its units came back. */
+    uint32_t made;          /* Losses of its shard before it. */
+    uint32_t losses, epoch; /* Of its shard, when its units came back. */
     bool undone;
 };
 
@@ -177,21 +184,23 @@ struct world {
     int64_t now;
     int64_t wall; /* What clocks are ahead of it, all of them. */
     struct draw links_draw, faults_draw, crowd_draw, later_draw;
+    struct draw shards_draw; /* For what only runs with several shards draw. */
     struct swarm swarm;
     bool healed;
     struct flights flights;
     struct process processes[PROCESSES];
     struct seat seats[SEATS_MAX];
     uint8_t seat_at[PROCESSES][ADDRESS_COUNT]; /* 0 = not there */
-    uint8_t seat_count, shards;
+    uint8_t seat_count, shards, instances;     /* Of Redis. */
+    uint8_t process_count;                     /* Those that there can be in this run. */
     uint8_t home[SHARDS_MOST]; /* The process that serves the shard, as the map says. */
     struct link links[SEATS_MAX][SEATS_MAX];
     struct pair pairs[PROCESSES];
-    struct servers servers[SHARDS_MOST];
+    struct servers servers[SHARDS_MOST]; /* By instance. */
+    struct trust trusted[SHARDS_MOST];
     struct batch out;
     struct seal_keys keys;
     struct actor_setup setup;
-    uint64_t redis_losses;
 
     struct model_pg *pg;
     struct model_pg *standby; /* What it knew when it last heard; NULL without failovers. */
@@ -223,6 +232,7 @@ struct world {
 struct world_options {
     uint64_t seed;
     uint32_t shoppers; /* 0: drawn */
+    uint32_t shards;   /* 0: drawn */
     int64_t units;     /* Of each lot; 0: drawn */
     int64_t ends;      /* The faults stop then (ns after the start); 0: drawn */
     uint64_t allowed;  /* Faults there may be: bits by number. */
@@ -264,7 +274,7 @@ bool links_connected(const struct world *self, uint8_t from, uint8_t to);
 /* seats.c */
 void seats_open(struct world *self);
 void seats_close(struct world *self);
-uint8_t seat_find(const struct world *self, enum address address); /* The one that serves now. */
+uint8_t seat_find(struct world *self, enum address address); /* One that serves now. */
 void seats_open_pair(struct world *self, uint8_t process);
 void seats_close_pair(struct world *self, uint8_t process);
 void seat_arrive(struct world *self, uint8_t seat, const struct message *message);
@@ -281,7 +291,8 @@ void stores_redis(struct world *self, uint8_t seat, const struct message *in, ui
 void stores_transact(struct world *self, uint8_t seat, const struct message *in, uint32_t count);
 void stores_commit_late(struct world *self, uint64_t number);
 void stores_committed(struct world *self);
-struct lua_store *stores_master(const struct world *self, uint32_t shard);
+struct servers *stores_servers(struct world *self, uint32_t shard);
+struct lua_store *stores_master(struct world *self, uint32_t shard);
 
 /* faults.c */
 void faults_begin(struct world *self);
@@ -289,7 +300,8 @@ void faults_strike(struct world *self, uint64_t kind);
 void faults_again(struct world *self, uint64_t number);
 void faults_heal(struct world *self);
 /* faults_redis.c */
-void faults_redis_crash(struct world *self, uint32_t shard, uint32_t lost, bool wipe, int64_t away);
+void faults_redis_crash(struct world *self, uint32_t instance, uint32_t lost, bool wipe,
+                        int64_t away);
 void faults_redis_worst(struct world *self, uint32_t shard);
 void faults_redis_strike(struct world *self, enum fault fault);
 void faults_redis_again(struct world *self, uint64_t number);
