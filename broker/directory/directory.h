@@ -5,7 +5,10 @@
  * PORT_member says hello, beats once a second, applies the placement maps it is told (links first,
  * then routing) and answers questions about its process: actors, figures, restarts.  Without a
  * broker it goes on with its last map and tries to reach it, the connection by ZeroMQ's own
- * back-off. Several messages may travel in one frame (broker/frame.h): a map is one frame. */
+ * back-off. Several messages may travel in one frame (broker/frame.h): a map is one frame.
+ *
+ * The broker's own process is ready (broker/ready.h) when its map names whom operators' commands go
+ * to: what exists once in the system.  A shard that is away is told by the commands about it. */
 #ifndef DIRECTORY_H
 #define DIRECTORY_H
 

@@ -7,9 +7,11 @@
 #include "broker/crash.h"
 #include "broker/directory/directory.h"
 #include "broker/directory/member.h"
+#include "broker/door/commands.h"
 #include "broker/frame.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
+#include "broker/ready.h"
 #include "broker/socket.h"
 #include "config/config.h"
 
@@ -36,6 +38,21 @@ struct port {
     struct metric_gauge *placement, *nodes;
     struct metric_counter *events, *unsent, *skipped, *malformed, *broken_maps;
 };
+
+/* ---- Ready ---- */
+
+/* Operators' commands go from the broker's process to whom the map names; before that, they are
+ * refused. */
+static void tell_ready(const struct port *self) {
+    if (!self->self->with_broker || self->self->mesh == NULL) return;
+    for (const struct door_command *command = door_commands; command->noun; command++) {
+        enum address to = command->actor;
+        if (to == NOBODY || to == ACTOR_broker || address_is_port(to) || address_is_sharded(to))
+            continue;
+        ready_set(address_name(to),
+                  placement_map_seat(&self->map.placement, to, 0).node != NODE_NONE);
+    }
+}
 
 /* ---- Life ---- */
 
@@ -84,6 +101,7 @@ static struct port *open_port(const struct port_setup *setup) {
         COUNTER("member_maps_refused_total", "Maps that lacked a node; they are told again.");
 #undef COUNTER
     write_hosts(self);
+    tell_ready(self);
     if (self->self->with_broker) return self;
     self->context = zmq_ctx_new();
     self->dealer = member_connect(self->context, setup->config, self->self->name);
@@ -168,6 +186,7 @@ static void apply_map(struct port *self) {
     if (me->mesh == NULL) return;
     link_mesh_peers(me->mesh, &self->map.peers); /* Before somebody is sent there. */
     placement_publish(me->placement, &self->map.placement);
+    tell_ready(self);
     log_info("member", "new map", LOG_I64("number", self->map.number),
              LOG_I64("nodes", self->map.peers.count), LOG_END);
 }

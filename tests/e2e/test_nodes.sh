@@ -25,7 +25,10 @@ node_kill broker
 crowd_ends 3000
 number=$(node_figure edge placement_number)
 node_start broker
-check_true "operators are served again" until_true 15 ctl node list
+check_true "it is not ready before it has heard who is there" until_true 5 grep -q 'is not ready' <(
+    until curl -s -m 2 "http://$(node_http broker)/readyz"; do sleep 0.03; done)
+check_true "ready" until_true 15 node_ready broker
+check_true "and operators are served, at once" reconciled 0
 known() { [ "$(ctl node list | jq -s 'length')" = 5 ]; }
 check_true "it knows all nodes again" until_true 10 known
 later() { [ "$(node_figure edge placement_number)" -gt "$number" ]; }
