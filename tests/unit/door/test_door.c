@@ -207,6 +207,7 @@ static void first_the_record_then_the_command_then_the_answer(void **state) {
     (void)state;
     void *client = client_of("otto");
     struct product_add add = { .title = text_of("Phone") };
+    uint64_t commands = figure("door_commands_total");
     ask(client, MSG_product_add, &add);
     const struct audit_begin *begin = BODY(sent_on(PORT_pg_shop, MSG_audit_begin), audit_begin);
     assert_true(text_is(begin->who, "otto"));
@@ -224,6 +225,7 @@ static void first_the_record_then_the_command_then_the_answer(void **state) {
     assert_int_equal(end->audit_id, 77);
     assert_int_equal(end->id, 5);
     assert_true(text_is(end->outcome, "done"));
+    assert_int_equal(figure("door_commands_total"), commands + 1);
     assert_false(arrives(client, 10)); /* Not before the record is complete. */
     reply_done(MSG_audit_end, 77);
     assert_true(arrives(client, 400));
