@@ -199,6 +199,7 @@ $(call ok,e2e/test_docs.sh): README.md CONTRIBUTING.md $(wildcard docs/*.md) too
 $(call ok,$(SCRIPT_NAMES)): $(B)/ok/%.ok: tests/% $(addprefix tools/,attempt summary embed tidy stack)
 	$(ATTEMPT) $* $<
 	$(DONE)
+$(call ok,tools/test_tools.sh): tests/e2e/test_netns.sh
 $(call ok,$(SIM_NAMES)): $(B)/ok/sim/seed-%.ok: $(B)/doorsim tools/attempt
 	$(ATTEMPT) sim/seed-$* $(B)/doorsim sim --seed $* || { echo "      make sim SEED=$*"; false; }
 	$(DONE)

@@ -38,12 +38,28 @@ attempts() {
     check "as it says" [ "$(result t)" = "12 0" ]
     check "also when it lies by its exit status" not attempt t echo '12 passed, 1 failed'
     check "the output of a failure is shown" grep -q '12 passed, 1 failed' "$work/out"
+    check "a test that was skipped is no failure" attempt t echo 'skipped: no wind'
+    check "and no pass" [ "$(result t)" = "0 0 skipped: no wind" ]
+    check "it is said" grep -q '^skip .* 0 passed' "$work/out"
+    check "who fails was not skipped" not attempt t sh -c 'echo "skipped: no wind"; exit 1'
     check "a test that hangs is ended" not env TEST_TIMEOUT=1 "$tools/attempt" "$work" t sleep 20 >/dev/null
 
     attempt good echo '3 passed, 0 failed'
     check "a summary adds up" [ "$("$tools/summary" "$work" good good | tail -n 1)" = "6 passed, 0 failed" ]
+    attempt calm echo 'skipped: no wind'
+    check "what was skipped is named" grep -q '^skipped: calm, no wind$' <("$tools/summary" "$work" good calm)
+    check "and adds nothing" [ "$("$tools/summary" "$work" good calm | tail -n 1)" = "3 passed, 0 failed" ]
+    check "to have skipped all is no success" not "$tools/summary" "$work" calm >/dev/null
     check "a test that did not run has failed" not "$tools/summary" "$work" good none >/dev/null
     check "nothing at all is no success" not "$tools/summary" "$work" >/dev/null
+}
+
+# Where network namespaces are not permitted.
+skips() {
+    mkdir -p "$work/bin" && printf '#!/bin/sh\nexit 1\n' >"$work/bin/ip" && chmod +x "$work/bin/ip"
+    check "a test that needs namespaces is skipped without" env PATH="$work/bin:$PATH" TEST_TIMEOUT=20 \
+        "$tools/attempt" "$work" netns tests/e2e/test_netns.sh >/dev/null
+    check "and says so" [ "$(result netns)" = "0 0 skipped: network namespaces are not permitted here" ]
 }
 
 embeds() {
@@ -124,6 +140,7 @@ tidies() {
 }
 
 attempts
+skips
 embeds
 tidies
 echo "$passed passed, $failed failed"
