@@ -12,10 +12,6 @@ int serve_command(int argc, char **argv);
 int broker_command(int argc, char **argv);
 int keys_command(int argc, char **argv);
 
-/* What actors need of the settings.  `keys` is borrowed. */
-struct actor_setup actor_values(const struct config *config, const struct seal_keys *keys,
-                                uint32_t worker);
-
 /* Level, format and rate of the log. */
 void log_by_settings(const struct config *config);
 

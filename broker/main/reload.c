@@ -6,6 +6,7 @@
 #include "broker/log.h"
 #include "broker/main/commands.h"
 #include "broker/news.h"
+#include "broker/values.h"
 
 struct changes {
     uint32_t taken, refused;

@@ -4,6 +4,7 @@
 #include "broker/host.h"
 #include "broker/keys.h"
 #include "broker/log.h"
+#include "broker/values.h"
 #include "config/config.h"
 #include "schema/id.h"
 #include "schema/timefmt.h"
@@ -126,33 +127,6 @@ static const struct host_place places[] = {
 
 /* ---- The process ---- */
 
-static struct actor_setup actor_values(const struct config *c, const struct seal_keys *keys) {
-    return (struct actor_setup){
-        .shards = 1,
-        .worker = ID_WORKER_MAX - 1,
-        .node = ID_WORKER_MAX,
-        .keys = keys,
-        .hold = c->http_hold,
-        .inflight_max = (uint32_t)c->http_inflight_max,
-        .access_life = c->session_access_life,
-        .refresh_life = c->session_refresh_life,
-        .session_idle = c->session_idle,
-        .login_failures_max = (uint32_t)c->session_login_failures_max,
-        .ticket_life = c->ticket_life,
-        .ticket_lead = c->ticket_lead,
-        .pay_window = c->sale_pay_window,
-        .cancels_max = (uint32_t)c->order_cancels_max,
-        .batch_max = (uint32_t)c->order_batch_max,
-        .journal_cap = (uint32_t)c->order_journal_cap,
-        .journal_age_max = c->order_journal_age_max,
-        .idle_read = c->order_idle_read,
-        .hint_every = c->inventory_hint_every,
-        .hint_life = c->inventory_hint_life,
-        .payment_query_every = c->payment_query_every,
-        .mail_attempts_max = (uint32_t)c->mail_attempts_max,
-    };
-}
-
 static void nap(int64_t ns) {
     struct timespec time = { ns / TIMEFMT_NS_PER_S, ns % TIMEFMT_NS_PER_S };
     while (nanosleep(&time, &time) != 0)
@@ -205,6 +179,8 @@ static bool live(const struct pipeline_words *words, struct pipeline_result *res
     (void)snprintf(config.pg_dsn, sizeof config.pg_dsn, "%s", words->dsn);
     (void)snprintf(config.redis_address, sizeof config.redis_address, "%s", words->redis);
     if (words->batch_max > 0) config.order_batch_max = words->batch_max;
+    config.http_rate_user = 0; /* Nothing that is not the pipeline. */
+    config.catalogue_reconcile_every = 0;
     if (!keys_load(words->keys, &keys, error, sizeof error)) {
         fprintf(stderr, "doorsim bench: %s\n", error);
         return false;
@@ -213,7 +189,7 @@ static bool live(const struct pipeline_words *words, struct pipeline_result *res
     feed.words = words;
     const struct host_setup setup = { .config = &config,
                                       .keys = &keys,
-                                      .actor = actor_values(&config, &keys),
+                                      .actor = actor_values(&config, &keys, ID_WORKER_MAX - 1),
                                       .places = places,
                                       .place_count = sizeof places / sizeof places[0] };
     struct host *host = host_open(&setup);
