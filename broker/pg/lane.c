@@ -423,6 +423,11 @@ int64_t lane_timeout(const struct lane *self, int64_t now) {
     return link_timeout(self->link, now);
 }
 
+void lane_drop(struct lane *self, int64_t now) {
+    link_drop(self->link, now);
+    if (self->phase == RUNNING && self->depth > 0) refuse(self, PROBLEM_unavailable);
+}
+
 /* A server that holds the connection open and says nothing: what was asked is unknown, and asked
  * again on a new connection. */
 static void end_silence(struct lane *self, int64_t now) {
@@ -431,8 +436,7 @@ static void end_silence(struct lane *self, int64_t now) {
         self->running_since = now; /* Started since the last step. */
     } else if (now - self->running_since > self->silence_max) {
         log_error(self->name, "no answer; the connection is dropped", LOG_END);
-        link_drop(self->link, now);
-        refuse(self, PROBLEM_unavailable);
+        lane_drop(self, now);
     }
 }
 

@@ -24,6 +24,9 @@ bool lane_connected(const struct lane *self);
 
 /* Copies the message to the end of the queue; it starts with the next lane_pump or lane_step. */
 void lane_put(struct lane *self, const struct message *message);
+/* Gives the connection up: what is under way is unknown, and answered `unavailable` by the next
+ * lane_pump. */
+void lane_drop(struct lane *self, int64_t now);
 /* Goes on until something has to be waited for. */
 void lane_pump(struct lane *self, int64_t now, struct outbox *out);
 void lane_step(struct lane *self, int64_t now, struct outbox *out);
