@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "broker/log.h"
+#include "tests/sim/real.h"
 #include "tests/sim/runs.h"
 #include "tests/sim/sim.h"
 
@@ -132,6 +134,7 @@ static void usage(FILE *to) {
             "  --fault-ms N     the faults stop after so many simulated milliseconds\n"
             "  --no-faults      nothing goes wrong\n"
             "  --without A,B    none of these faults      --only A,B   no others (--faults: list)\n"
+            "  --store=real     with a private PostgreSQL, its sessions interleaved by the seed\n"
             "  --summary        one line for a run that fails\n"
             "  --first          stop at the first that does\n");
 }
@@ -203,7 +206,7 @@ static bool *flag_of(struct options *options, const char *name) {
     } flags[] = {
         { "--trace", &options->trace },      { "--summary", &options->summary },
         { "--first", &options->first_only }, { "--minimize", &options->minimize },
-        { "--hash", &options->hash },
+        { "--hash", &options->hash },        { "--store=real", &options->run.real },
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strcmp(name, flags[i].name) == 0) return flags[i].flag;
@@ -225,6 +228,35 @@ static bool parse(struct options *options, int argc, char **argv) {
     return options->first <= options->last;
 }
 
+/* ---- The real PostgreSQL ---- */
+
+/* Once more, beside a PostgreSQL that is stopped and wiped when that has ended, however it ends.
+ * Returns only if that cannot be begun. */
+static void run_in_stack(int argc, char **argv) {
+    enum { WORDS_MAX = 64 };
+    const char *words[WORDS_MAX] = { "tools/stack", "run", "--fsync=off", "--wipe" };
+    char folder[64], self[512];
+    int count = 4;
+    /* Tables are emptied between runs, which on a disk takes longer than the run. */
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%.40s/doorsim-XXXXXX", base != NULL ? base : "/tmp");
+    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (access("tools/stack", X_OK) != 0) {
+        fprintf(stderr, "doorsim: run me in the project's folder: tools/stack is needed\n");
+        return;
+    }
+    if (argc > WORDS_MAX - 8 || size < 0 || mkdtemp(folder) == NULL || chmod(folder, 0755) != 0)
+        return; /* 0755: started by root, the server runs as somebody else. */
+    self[size] = 0;
+    words[count++] = folder;
+    words[count++] = "--";
+    words[count++] = self;
+    for (int i = 0; i < argc; i++)
+        words[count++] = argv[i];
+    (void)execv(words[0], (char *const *)(uintptr_t)words);
+    perror("tools/stack");
+}
+
 int sim_command(int argc, char **argv) {
     struct options options = { .first = 1, .last = 1, .run = { .allowed = FAULTS_ALL } };
     struct totals totals = { 0 };
@@ -240,9 +272,14 @@ int sim_command(int argc, char **argv) {
         usage(stderr);
         return 2;
     }
-    if (sodium_init() < 0) return 1;
+    if (options.run.real && getenv("STACK") == NULL) {
+        run_in_stack(argc, argv);
+        return 1;
+    }
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     log_setup(LOG_LEVEL_error, LOG_FORMAT_logfmt, 1, nowhere); /* What goes wrong here is meant. */
+    if (options.run.real) real_begin();
+    if (sodium_init() < 0) return 1;
     int64_t began = real_time();
     signal(SIGABRT, on_abort);
     /* A crowd's batches come and go by hundreds of megabytes: they are not given back in between.
@@ -252,6 +289,13 @@ int sim_command(int argc, char **argv) {
     for (uint64_t seed = options.first; seed <= options.last; seed++) {
         run_seed(&options, seed, &totals);
         if (options.first_only && totals.failed > 0) break;
+    }
+    if (options.run.real) {
+        const struct real_totals *real = real_totals();
+        fprintf(stderr,
+                "%" PRIu64 " transactions, %" PRIu64 " commits, %" PRIu64 " waits for a lock\n",
+                real->transactions, real->gates, real->waits);
+        real_end();
     }
     double seconds = (double)(real_time() - began) / 1e9;
     /* Not to standard output: that is the same for the same seed. */

@@ -15,6 +15,26 @@ enum fate faults_pg_fate(struct world *self, uint8_t process) {
     return FATE_good;
 }
 
+bool faults_pg_away(const struct world *self, uint8_t process) {
+    return !self->healed && self->now < self->processes[process].pg_away_until;
+}
+
+enum fate faults_pg_commit(struct world *self, uint8_t process) {
+    struct draw *draw = &self->faults_draw;
+    const struct swarm *swarm = &self->swarm;
+    if (self->healed) return FATE_good;
+    if (faults_pg_away(self, process)) {
+        static const enum fate fates[] = { FATE_lost, FATE_unknown, FATE_late };
+        return fates[draw_below(draw, 3)];
+    }
+    if (swarm->pg_refused > 0 && draw_chance(draw, swarm->pg_refused)) return FATE_refused;
+    if (swarm->pg_unknown > 0 && draw_chance(draw, swarm->pg_unknown)) {
+        return draw_chance(draw, 500) ? FATE_unknown : FATE_lost;
+    }
+    if (swarm->pg_late > 0 && draw_chance(draw, swarm->pg_late)) return FATE_late;
+    return FATE_good;
+}
+
 static void away(struct world *self, int64_t span) {
     struct draw *draw = &self->faults_draw;
     bool all = draw_chance(draw, 600);
@@ -29,7 +49,7 @@ static void away(struct world *self, int64_t span) {
 
 /* The standby hears of commits now and then; what it has not heard of is gone with the primary. */
 void faults_pg_standby(struct world *self) {
-    if (self->healed || !swarm_has(&self->swarm, FAULT_pg_failover)) return;
+    if (self->healed || self->real != NULL || !swarm_has(&self->swarm, FAULT_pg_failover)) return;
     if (self->standby != NULL && !draw_chance(&self->faults_draw, self->swarm.pg_heard)) return;
     if (self->standby == NULL) {
         self->standby = calloc(1, sizeof *self->standby);

@@ -16,6 +16,7 @@ enum event {
     EVENT_again,   /* Something that a fault took away comes back; number: what. */
     EVENT_restart, /* An actor is there again. */
     EVENT_commit,  /* A transaction whose client has given up; number: which. */
+    EVENT_session, /* A session of the real PostgreSQL goes on; number: see real_pg.c. */
     EVENT_door,    /* Operators look at what is still to be done. */
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "tests/sim/check.h"
+#include "tests/sim/real.h"
 #include "tests/sim/world.h"
 
 #define TURN_EVERY (500 * SIM_MS)
@@ -200,9 +201,12 @@ void operators_answer(struct world *self, const struct message *in) {
 /* Not a command, but the way to refusals by PostgreSQL: tickets of the old price get none. */
 static void change_price(struct world *self) {
     struct pg_lot *lot = &self->pg->lots[draw_below(&self->faults_draw, self->pg->lot_count)];
-    lot->price_version++;
-    lot->price += 100;
-    lot->version++;
+    struct pg_lot dearer = *lot;
+    dearer.price_version++;
+    dearer.price += 100;
+    dearer.version++;
+    if (self->real != NULL && !real_price(&dearer)) return;
+    *lot = dearer;
     world_note(self, "the price of lot %" PRId64 " changes", lot->lot_id);
     if (self->standby != NULL) model_pg_copy(self->standby, self->pg);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/real.h"
+
 enum { TAIL_LINES = 60, SEEDS_TRIED = 40, ROUNDS_MAX = 6 };
 
 struct world *run_world(const struct run_options *options, FILE *trace, int64_t order) {
@@ -13,7 +15,9 @@ struct world *run_world(const struct run_options *options, FILE *trace, int64_t 
                                   .shards = options->shards,
                                   .units = options->units,
                                   .ends = options->ends,
-                                  .allowed = options->allowed,
+                                  .allowed = options->real ? options->allowed & ~REAL_LEAVES_OUT
+                                                           : options->allowed,
+                                  .real = options->real,
                                   .crowd = true,
                                   .trace = trace,
                                   .trace_order = order };
@@ -41,6 +45,7 @@ void run_print_command(FILE *to, const struct run_options *options) {
         fprintf(to, " --only ");
         print_faults(to, options->allowed);
     }
+    if (options->real) fprintf(to, " --store=real");
     if (options->shoppers > 0) fprintf(to, " --shoppers %u", options->shoppers);
     if (options->shards > 0) fprintf(to, " --shards %u", options->shards);
     if (options->units > 0) fprintf(to, " --units %" PRId64, options->units);

@@ -11,6 +11,7 @@ struct run_options {
     uint32_t shoppers, shards; /* 0: drawn */
     int64_t units, ends;       /* 0: drawn; ends in ns */
     uint64_t allowed;          /* Faults, bits. */
+    bool real;                 /* PostgreSQL is a real one. */
 };
 
 /* The caller closes it. */

@@ -110,6 +110,7 @@ void seats_close_pair(struct world *self, uint8_t process) {
         struct seat *seat = &self->seats[self->seat_at[process][pair_ports[i]]];
         seat->up = false;
         batch_reset(&seat->mail);
+        stores_close_port(self, self->seat_at[process][pair_ports[i]]);
     }
     stores_close_redis(self, process);
     self->processes[process].there = false;

@@ -1,5 +1,6 @@
-/* The simulator: the actors' own object files, the shipped Lua scripts and a model of PostgreSQL in
- * one thread and in virtual time, with shoppers and with faults drawn from a seed. */
+/* The simulator: the actors' own object files, the shipped Lua scripts and a model of PostgreSQL
+ * (or, with --store=real, a real one: tests/sim/real.h) in one thread and in virtual time, with
+ * shoppers and with faults drawn from a seed. */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
 

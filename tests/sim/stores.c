@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/sim/check.h"
+#include "tests/sim/real.h"
 #include "tests/sim/world.h"
 
 enum { ROOM = 1 << 16 };
@@ -106,7 +107,30 @@ static void forget_writer(struct world *self, uint8_t seat) {
                  self->now + draw_span(&self->faults_draw, 0, 300 * SIM_MS));
 }
 
+static void transact_really(struct world *self, uint8_t seat, const struct message *in,
+                            uint32_t count) {
+    struct outbox out = outbox_of(self, seat);
+    bool many = in->head.type == MSG_sale_create && self->pg->sale_count == PG_SALES_MAX;
+    if (faults_pg_away(self, self->seats[seat].process)) {
+        model_pg_refuse(in, count, &out);
+    } else if (many) { /* As the model: there is no room for more in the simulator. */
+        model_pg_failed(in, PROBLEM_overloaded, &out);
+    } else {
+        real_transact(self, seat, in, count);
+        return;
+    }
+    world_deliver_out(self, seat);
+}
+
+void stores_close_port(struct world *self, uint8_t seat) {
+    if (self->real != NULL) real_close_port(self, seat);
+}
+
 void stores_transact(struct world *self, uint8_t seat, const struct message *in, uint32_t count) {
+    if (self->real != NULL) {
+        transact_really(self, seat, in, count);
+        return;
+    }
     struct outbox out = outbox_of(self, seat);
     enum fate fate = faults_pg_fate(self, self->seats[seat].process);
     if (fate == FATE_good || fate == FATE_unknown) {

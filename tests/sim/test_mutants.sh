@@ -20,7 +20,8 @@ trap 'rm -rf "$work"' EXIT
 # docs/proof.md has the table of what was caught by what, and says which holes have none (H17, H22).
 # Guards that cannot be missed alone, because others stand before them, lack those as well here.
 # mutant NAME GUARD FILE SED WHAT [TEST]: the sed script sees the whole file as one line (-z).  Several
-# files: FILE and SED are lists, separated by a line feed.  TEST: unit/test_x or contract/test_x.
+# files: FILE and SED are lists, separated by a line feed.  TEST: unit/test_x, contract/test_x, or
+# sim/real: the simulator with --store=real.
 mutant() {
     printf '%s\n' "$1" >>"$work/names"
     printf '%s' "$2" >"$work/$1.guard"
@@ -227,8 +228,31 @@ schema/sql/0003_orders.sql" "s/FOR SHARE LOOP/FOR KEY SHARE LOOP/
 s/WHERE s\.shard = k FOR UPDATE/WHERE s.shard = k FOR NO KEY UPDATE/" \
     'locks of the epoch that do not exclude each other' contract/test_pg_interleavings
 mutant sql_snapshot H5 schema/sql/0003_orders.sql \
-    's/(    INSERT INTO stock_shard \(shard, epoch\) VALUES \(k, 0\))/    CREATE TEMP TABLE orders ON COMMIT DROP AS SELECT * FROM public.orders;\n\1/' \
+    's/(    INSERT INTO stock_shard \(shard, epoch\) VALUES \(k, 0\))/    CREATE TEMP TABLE orders ON COMMIT DROP AS SELECT * FROM orders;\n\1/' \
     'a recovery reads orders as they were before it waited' contract/test_pg_interleavings
+# The same, and some more, seen by the simulator over the real PostgreSQL.
+mutant real_epoch 3.3 "schema/sql/0002_purchase.sql
+schema/sql/0013_purchase_short.sql" "s/[^\n]*-- guard: no_epoch_check\n//
+s/b\.low >> 36 = ALL \(epochs\) AND b\.high >> 36 = ALL \(epochs\) AND //" \
+    'purchase_short accepts any epoch' sim/real
+mutant real_weak_lock H4 "schema/sql/0002_purchase.sql
+schema/sql/0003_orders.sql" "s/FOR SHARE LOOP/FOR KEY SHARE LOOP/
+s/WHERE s\.shard = k FOR UPDATE/WHERE s.shard = k FOR NO KEY UPDATE/" \
+    'locks of the epoch that do not exclude each other' sim/real
+mutant real_snapshot H5 schema/sql/0003_orders.sql \
+    's/(    INSERT INTO stock_shard \(shard, epoch\) VALUES \(k, 0\))/    CREATE TEMP TABLE orders ON COMMIT DROP AS SELECT * FROM orders;\n\1/' \
+    'a recovery reads orders as they were before it waited' sim/real
+mutant real_refusal H2 schema/sql/0002_purchase.sql \
+    's/IF d\.outcome = 4 AND \(o\.rid IS NULL OR o\.rid <> r\.rid\) THEN/IF false THEN/' \
+    'refusals are not kept' sim/real
+mutant real_void H10 schema/sql/0003_orders.sql \
+    's/CASE WHEN \(receipt >> 36\) \& 1048575 < now_epoch THEN 12 ELSE 1 END/12/' \
+    'an absent rid is void under its own epoch as well' sim/real
+mutant real_paid H21 schema/sql/0012_return_mover.sql \
+    's/WHEN 7 THEN o\.state IN \(2, 3\)/WHEN 7 THEN o.state IN (2, 3, 4)/' \
+    'what is paid can be cancelled' sim/real
+mutant real_settle 3.4 schema/sql/0004_shop.sql 's/AND o\.state IN \(2, 3\)\) THEN/AND false) THEN/' \
+    'a sale is settled while orders are unpaid' sim/real
 mutant sync_wait H12 broker/pg/link.c 's/self->doubtful = true;//' \
     'a cancelled wait for a standby counts as a commit' contract/test_pg_standby
 mutant noscript H18 broker/redis/redis.c 's/reply_is_error\(reply, "NOSCRIPT"\) \&\& /false \&\& /' \
@@ -277,15 +301,15 @@ make_mutant() { # one object for each changed file; Lua and SQL travel in one, w
         # shellcheck disable=SC2086
         $CC $FLAGS -w -c -o "${one%.c}.o" "$one" || return 1
     done
-    [ -z "$test" ] || main=$build/tests/$test.o
+    case $test in '' | sim/real) ;; *) main=$build/tests/$test.o ;; esac
     # shellcheck disable=SC2086
     $CC $FLAGS -o "$folder/program" $(find "$folder" -maxdepth 1 -name '*.o') $main $archives -Wl,--as-needed $LIBS \
-        ${test:+-lcmocka}
+        -lcmocka
 }
 
-simulate() {
+simulate() { # [OPTION…]
     local line
-    line=$(timeout "$most" "$folder/program" sim --seeds "1..$seeds" --summary --first 2>/dev/null |
+    line=$(timeout "$most" "$folder/program" sim "$@" --seeds "1..$seeds" --summary --first 2>/dev/null |
         grep -m1 '^seed ')
     echo "${line:-survived}"
 }
@@ -308,7 +332,11 @@ try() {
     mkdir -p "$folder"
     if make_mutant "$name" >"$folder/log" 2>&1; then
         began=$EPOCHREALTIME
-        if [ -n "$test" ]; then line=$(run_test); else line=$(simulate); fi
+        case $test in
+        '') line=$(simulate) ;;
+        sim/real) line=$(simulate --store=real) ;;
+        *) line=$(run_test) ;;
+        esac
     else
         line="cannot be made: $(tail -n 1 "$folder/log")"
     fi
@@ -328,7 +356,7 @@ done <"$work/names")}
 controls=
 for name in $names; do
     test=$(cat "$work/$name.test")
-    [ -z "$test" ] || [ -e "$work/${test//\//-}.test" ] && continue
+    [ -z "$test" ] || [ "$test" = sim/real ] || [ -e "$work/${test//\//-}.test" ] && continue
     for part in file sed; do : >"$work/${test//\//-}.$part"; done
     printf '%s' "$test" >"$work/${test//\//-}.test"
     controls="$controls ${test//\//-}"

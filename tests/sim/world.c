@@ -6,6 +6,7 @@
 
 #include "broker/clock.h"
 #include "tests/sim/check.h"
+#include "tests/sim/real.h"
 
 /* Undecided for so long after the faults have stopped is undecided for ever. */
 enum { QUIET_LIMIT_S = 480, LATE_LIMIT_S = 120, END_LIMIT_S = 180, LATE_COMMITS_S = 4 };
@@ -35,6 +36,7 @@ static void dispatch(struct world *self, const struct flight *flight) {
     case EVENT_fault: faults_strike(self, flight->number); return;
     case EVENT_again: faults_again(self, flight->number); return;
     case EVENT_commit: stores_commit_late(self, flight->number); return;
+    case EVENT_session: real_turn(self, flight->number); return;
     case EVENT_door: operators_turn(self); return;
     }
 }
@@ -239,6 +241,7 @@ struct world *world_open(const struct world_options *options) {
     model_pg_init(self->pg);
     open_shop(self);
     if (options->crowd) draw_lots(self, options->units);
+    if (options->real) real_open(self);
     seats_open(self);
     if (options->crowd) begin(self, options);
     return self;
@@ -246,6 +249,7 @@ struct world *world_open(const struct world_options *options) {
 
 void world_close(struct world *self) {
     if (self == NULL) return;
+    if (self->real != NULL) real_close(self);
     seats_close(self);
     flights_fini(&self->flights);
     shoppers_close(self);

@@ -202,7 +202,8 @@ struct world {
     struct seal_keys keys;
     struct actor_setup setup;
 
-    struct model_pg *pg;
+    struct model_pg *pg;      /* With --store=real: what is committed. */
+    struct real *real;        /* tests/sim/real.h; NULL: PostgreSQL is the model. */
     struct model_pg *standby; /* What it knew when it last heard; NULL without failovers. */
     struct late *late;        /* Transactions to be committed after their client has given up. */
     uint32_t late_count, pg_failovers;
@@ -236,6 +237,7 @@ struct world_options {
     int64_t units;     /* Of each lot; 0: drawn */
     int64_t ends;      /* The faults stop then (ns after the start); 0: drawn */
     uint64_t allowed;  /* Faults there may be: bits by number. */
+    bool real;         /* PostgreSQL is a real one. */
     bool crowd;        /* false: no shoppers of its own, for stories */
     FILE *trace;
     int64_t trace_order;
@@ -287,6 +289,7 @@ void world_deliver_out(struct world *self, uint8_t from);
 /* stores.c */
 void stores_open_redis(struct world *self, uint8_t process);
 void stores_close_redis(struct world *self, uint8_t process);
+void stores_close_port(struct world *self, uint8_t seat);
 void stores_redis(struct world *self, uint8_t seat, const struct message *in, uint32_t count);
 void stores_transact(struct world *self, uint8_t seat, const struct message *in, uint32_t count);
 void stores_commit_late(struct world *self, uint64_t number);
@@ -310,8 +313,11 @@ void faults_redis_doubt(struct world *self, uint32_t shard);
 void faults_redis_lose(struct world *self, uint8_t process);
 void faults_redis_connect(struct world *self, uint8_t process);
 /* faults_pg.c */
-enum fate { FATE_good, FATE_refused, FATE_unknown, FATE_late };
+enum fate { FATE_good, FATE_refused, FATE_unknown, FATE_late, FATE_lost };
 enum fate faults_pg_fate(struct world *self, uint8_t process);
+/* Of a commit of the real one; FATE_lost: its connection is, before it. */
+enum fate faults_pg_commit(struct world *self, uint8_t process);
+bool faults_pg_away(const struct world *self, uint8_t process);
 void faults_pg_strike(struct world *self, enum fault fault);
 void faults_pg_standby(struct world *self); /* After a commit. */
 
