@@ -53,6 +53,7 @@ static void on_started(struct order *self, int64_t now) {
     self->recovered = false;
     /* Another number than the one before a crash had, even where the seed is the same. */
     self->recover_request = (self->recover_request ^ (uint64_t)now) & INT64_MAX;
+    self->returns_begun = self->recover_request;
     self->recover_at = now;
     self->journal.pass_at = self->journal.ended_at = now;
 }

@@ -71,6 +71,7 @@ struct order_undo {
 struct order_back {
     struct head head; /* Who cancels; origin NOBODY = it expires, or nobody waits any more. */
     int64_t order_id, user_id;
+    uint64_t number; /* PostgreSQL is asked under it, and answers; 0 = ended. */
     enum order_state to;
     bool asked;    /* In `returning`; else in `leaving`. */
     uint8_t tries; /* Without any answer. */
@@ -135,6 +136,7 @@ struct order {
 
     bool recovered; /* Inventory has recovered since our start. */
     uint64_t recover_request;
+    uint64_t returns_begun; /* From a random number on. */
     int64_t recover_at;
     int64_t fence_at; /* recover was asked for because of a fence. */
 

@@ -13,8 +13,8 @@ enum { TRIES_MAX = 3 }; /* Then the wait, which doubles with each, grows no more
 
 static void send(struct order *self, uint32_t slot, int64_t now, struct outbox *out) {
     struct order_back *back = &self->returns[slot];
-    struct order_return *order_return = ASK(out, PORT_pg_shard, order_return, ACTOR_order,
-                                            (uint64_t)back->order_id, back->head.trace);
+    struct order_return *order_return =
+        ASK(out, PORT_pg_shard, order_return, ACTOR_order, back->number, back->head.trace);
     order_return->order_id = back->order_id;
     order_return->user_id = back->user_id;
     order_return->to = back->to;
@@ -26,12 +26,16 @@ static void send(struct order *self, uint32_t slot, int64_t now, struct outbox *
     chain_append(&self->returning, slot);
 }
 
+enum { SLOT_BITS = 16 };
+_Static_assert(ORDER_RETURNS_MAX <= 1 << SLOT_BITS, "a slot has its place in a number");
+
 /* False: no room. */
 static bool begin(struct order *self, const struct order_back *back) {
     uint32_t slot;
     if (!order_undo_room(self) || !slots_take(&self->returns_free, &slot)) return false;
     idmap_put(&self->return_map, back->order_id, slot);
     self->returns[slot] = *back;
+    self->returns[slot].number = (++self->returns_begun << SLOT_BITS & INT64_MAX) | slot;
     chain_append(&self->leaving, slot);
     return true;
 }
@@ -41,10 +45,11 @@ static struct order_back *find(struct order *self, int64_t order_id) {
     return idmap_get(&self->return_map, order_id, &slot) ? &self->returns[slot] : NULL;
 }
 
-static void end(struct order *self, const struct order_back *back) {
+static void end(struct order *self, struct order_back *back) {
     uint32_t slot = (uint32_t)(back - self->returns);
     chain_remove(back->asked ? &self->returning : &self->leaving, slot);
     idmap_remove(&self->return_map, back->order_id);
+    back->number = 0;
     slots_give(&self->returns_free, slot);
 }
 
@@ -119,8 +124,8 @@ static void cannot_now(struct order_back *back, enum problem problem, struct out
 
 /* An order id from before there were shards, or with more of them than now, may lead here: its rid
  * tells whose the order is, and he is asked instead. */
-static void send_to_owner(struct order *self, const struct order_back *back,
-                          const struct returned *got, struct outbox *out) {
+static void send_to_owner(struct order *self, struct order_back *back, const struct returned *got,
+                          struct outbox *out) {
     struct message cause = { .head = back->head };
     outbox_about(out, rid_shard(got->rid));
     if (back->to == order_state_expired) {
@@ -146,6 +151,8 @@ void order_on_returned(struct order *self, const struct message *in, int64_t now
     bool back_now = got->outcome == outcome_accepted || got->outcome == outcome_same;
     if (back_now) undo_returned(self, got, now, out); /* Also when told twice: it is by rid. */
     if (back == NULL) return;
+    /* A refusal is meant for who asked: it may come again, and somebody else asks by then. */
+    if (got->outcome == outcome_refused && in->head.request != back->number) return;
     if (got->outcome == outcome_fenced) { /* Nothing was written; it is sent again. */
         cannot_now(back, PROBLEM_recovering, out);
         order_on_fence(self, now, out);
@@ -166,8 +173,10 @@ void order_on_returned(struct order *self, const struct message *in, int64_t now
 }
 
 void order_on_return_failed(struct order *self, const struct message *in, struct outbox *out) {
-    struct order_back *back = find(self, (int64_t)in->head.request);
-    if (back != NULL) cannot_now(back, BODY(in, failed)->problem, out);
+    uint32_t slot = (uint32_t)(in->head.request & ((1U << SLOT_BITS) - 1));
+    struct order_back *back = slot < ORDER_RETURNS_MAX ? &self->returns[slot] : NULL;
+    if (back != NULL && back->number == in->head.request)
+        cannot_now(back, BODY(in, failed)->problem, out);
 }
 
 void order_send_returns(struct order *self, int64_t now, struct outbox *out) {

@@ -117,6 +117,27 @@ static void a_cancel_is_refused_or_unknown(void **state) {
     assert_int_equal(SENT(ACTOR_bridge, failed)->problem, PROBLEM_not_found);
 }
 
+/* A stranger's cancel was sent again; the second refusal comes while the owner's is asked. */
+static void a_refusal_is_for_who_asked(void **state) {
+    (void)state;
+    probe.head = (struct head){ .origin = ACTOR_bridge, .request = 31 };
+    GIVE(ACTOR_bridge, order_cancel, .order_id = 11, .user_id = USER + 1);
+    struct message strange = LAST(PORT_pg_shard, order_return);
+    ANSWER_TO(&strange, returned, .order_id = 11, .outcome = outcome_refused,
+              .reason = PROBLEM_not_found);
+    assert_int_equal(LAST(ACTOR_bridge, failed).head.request, 31);
+    cancel(32);
+    struct message ask = LAST(PORT_pg_shard, order_return);
+    ANSWER_TO(&strange, returned, .order_id = 11, .outcome = outcome_refused,
+              .reason = PROBLEM_not_found);
+    probe_refuse(&probe, &strange, PROBLEM_unavailable);
+    assert_int_equal(COUNT(ACTOR_bridge, failed), 1);
+    RETURNED(ask, .outcome = outcome_accepted, .state = order_state_cancelled, .quantity = 2);
+    ask = LAST(PORT_pg_shop, order_find);
+    ANSWER_TO(&ask, order_view, .order_id = 11, .state = order_state_cancelled);
+    assert_int_equal(LAST(ACTOR_bridge, order_view).head.request, 32);
+}
+
 /* 25,000 orders are due in one second and PostgreSQL is slow: it gets some at a time, and not the
  * same again and again. */
 static void many_returns_do_not_fill_the_mailbox(void **state) {
@@ -137,7 +158,7 @@ static void many_returns_do_not_fill_the_mailbox(void **state) {
         uint32_t slot = 0;
         assert_true(chain_first(&self()->returning, &slot));
         struct message ask = LAST(PORT_pg_shard, order_return);
-        ask.head.request = (uint64_t)self()->returns[slot].order_id;
+        ask.head.request = self()->returns[slot].number;
         ANSWER_TO(&ask, returned, .order_id = self()->returns[slot].order_id,
                   .outcome = outcome_refused, .state = order_state_paid);
     }
@@ -235,6 +256,7 @@ int main(void) {
         TEST(a_cancel_shows_the_order),
         TEST(units_of_a_settled_lot_are_not_held_any_more),
         TEST(a_cancel_is_refused_or_unknown),
+        TEST(a_refusal_is_for_who_asked),
         TEST(many_returns_do_not_fill_the_mailbox),
         TEST(undecided_is_pending),
         TEST(late_money_is_not_pending),
