@@ -73,25 +73,23 @@ static void run_hashed(const struct run_options *run) {
     world_close(world);
 }
 
-static void tell(const struct options *options, const struct run_options *run,
-                 const struct world *world) {
-    const struct failure *failure = &world->failure;
-    if (!failure->is) {
-        if (options->quiet) return;
-        printf("seed %" PRIu64 ": %" PRIu64 " steps, %u shoppers, %u orders, %u refusals, ",
-               run->seed, world->step, world->shopper_count, world->pg->order_count,
-               world->pg->refusal_count);
-        for (uint32_t k = 0; k < world->shards; k++)
-            printf("epoch %u and %u losses of redis%s, ", world->pg->shards[k].epoch,
-                   world->trusted[k].losses, world->shards > 1 ? " in a shard" : "");
-        printf("%u of postgresql\n", world->pg_failovers);
-    } else if (options->summary) {
+static void tell(const struct run_options *run, const struct world *world) {
+    printf("seed %" PRIu64 ": %" PRIu64 " steps, %u shoppers, %u orders, %u refusals, ", run->seed,
+           world->step, world->shopper_count, world->pg->order_count, world->pg->refusal_count);
+    for (uint32_t k = 0; k < world->shards; k++)
+        printf("epoch %u and %u losses of redis%s, ", world->pg->shards[k].epoch,
+               world->trusted[k].losses, world->shards > 1 ? " in a shard" : "");
+    printf("%u of postgresql\n", world->pg_failovers);
+}
+
+static void tell_failure(const struct options *options, const struct run_options *run,
+                         const struct failure *failure) {
+    if (options->summary)
         printf("seed %" PRIu64 " %s %s\n", run->seed, failure->rule, failure->text);
-    } else if (options->minimize) {
+    else if (options->minimize)
         run_minimize(*run, failure);
-    } else {
+    else
         run_tell_failure(run, failure);
-    }
 }
 
 static void run_seed(const struct options *options, uint64_t seed, struct totals *totals) {
@@ -107,13 +105,15 @@ static void run_seed(const struct options *options, uint64_t seed, struct totals
     struct world *world = run_world(&run, options->trace ? stdout : NULL, options->order);
     totals->steps += world->step;
     totals->simulated += world->now - SIM_START;
-    if (world->failure.is)
+    struct failure failure = world->failure;
+    if (!failure.is && !options->quiet) tell(&run, world);
+    world_close(world); /* Before it is told: a real PostgreSQL has room for one. */
+    if (failure.is)
         totals->failed++;
     else
         totals->passed++;
-    tell(options, &run, world);
+    if (failure.is) tell_failure(options, &run, &failure);
     fflush(stdout);
-    world_close(world);
 }
 
 /* ---- Words ---- */
