@@ -83,6 +83,11 @@ two_side_by_side() {
         [ "$(redis "$a" config get aof-timestamp-enabled | tail -1)" = yes ]
     check "the sockets' folder is private" [ "$(stat -c %a "$a/run/")" = 700 ]
 
+    check "warm-wal" "$stack" warm-wal "$a" 4
+    check "files of the log are there before they are needed" \
+        [ "$(sql "$a" "select count(*) from pg_ls_waldir() where name > pg_walfile_name(pg_current_wal_lsn())")" -ge 4 ]
+    check "warm-wal wants a number" not "$stack" warm-wal "$a" x 2>/dev/null
+
     check "stop" "$stack" stop "$a"
     check "stop again" "$stack" stop "$a"
     check "nothing of it is left running" nothing_left "$a"
