@@ -71,7 +71,7 @@ struct phase_list {
     struct connection *first, *last;
 };
 
-enum { HTTP_OTHERS_MAX = 64, HTTP_SCRATCH = 64 * 1024, HTTP_REPLY_HEAD_MAX = 4096 };
+enum { HTTP_OTHERS_MAX = 512, HTTP_SCRATCH = 64 * 1024, HTTP_REPLY_HEAD_MAX = 4096 };
 
 /* By problem, found by its number. */
 enum { HTTP_PROBLEMS_MAX = 128 };

@@ -130,11 +130,14 @@ static void add_actors(struct writing *to, uint32_t wanted, enum group group, ui
     }
 }
 
-/* Deals the shards; returns how many threads they took. */
+/* Deals the shards to threads from `first_thread` on; returns the first that is free then. */
 static uint32_t add_shards(struct writing *to, const struct spread *self, uint32_t first_thread,
                            uint32_t threads) {
     uint32_t dealt = 0;
-    if ((self->actors & group_bits(GROUP_shard)) == 0) return 0;
+    bool with_edge = threads == 0 && first_thread > 0;
+    if (with_edge) first_thread--;
+    if (threads == 0) threads = 1;
+    if ((self->actors & group_bits(GROUP_shard)) == 0) return first_thread + with_edge;
     for (uint32_t shard = 0; shard < SHARDS_MAX; shard++) {
         if ((self->shards >> shard & 1) == 0) continue;
         uint32_t thread = first_thread + dealt++ % threads;
@@ -144,7 +147,8 @@ static uint32_t add_shards(struct writing *to, const struct spread *self, uint32
         }
         add_port(to, PORT_pg_shard, (uint8_t)shard, thread, &pg_port);
     }
-    return dealt < threads ? dealt : threads;
+    if (with_edge) return first_thread + 1;
+    return first_thread + (dealt < threads ? dealt : threads);
 }
 
 static void add_shop_ports(struct writing *to, const struct spread *self, uint32_t thread) {
@@ -164,7 +168,7 @@ uint32_t spread_places(const struct spread *self, uint32_t shard_threads,
         add_port(&to, PORT_http, 0, thread, &http_port);
         thread++;
     }
-    thread += add_shards(&to, self, thread, shard_threads);
+    thread = add_shards(&to, self, thread, shard_threads);
     if (shop) {
         add_actors(&to, self->actors, GROUP_shop, 0, thread);
         add_shop_ports(&to, self, thread);
@@ -175,7 +179,8 @@ uint32_t spread_places(const struct spread *self, uint32_t shard_threads,
         add_port(&to, PORT_pg_shop, 0, last, &pg_port);
     /* In no thread of a shard either, where there is another: beats must not be late. */
     bool edge = (self->actors & BIT(ACTOR_bridge)) != 0;
-    add_port(&to, PORT_member, 0, edge ? last : thread, &member_port);
+    bool with_edge = shard_threads == 0 && (self->actors & group_bits(GROUP_shard)) != 0;
+    add_port(&to, PORT_member, 0, edge && !with_edge ? last : thread, &member_port);
     /* Health and metrics of a node without shoppers; in no thread of a shard, for it would have to
      * wait for all its stores in a loop of its own. */
     if (!edge) add_port(&to, PORT_http, 0, thread, &http_admin_port);

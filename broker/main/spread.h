@@ -1,10 +1,11 @@
 /* Which actors and shards a process serves, and in which threads: what host_open() wants to know,
  * from the words of --actors and --shards.
  *
- * The spread: a thread for the edge, `shard_threads` for the shards in turn, one for the shop; a
- * hop between threads costs a wake-up, so a purchase makes two of them.  Ports are opened where
- * their actors are, and no others; without shoppers PORT_http serves admin.listen alone.
- * PORT_pg_shop is there once in every process, for reads and for the lease of the worker id. */
+ * The spread: a thread for the edge, `shard_threads` for the shards in turn (0: that of the edge),
+ * one for the shop; a hop between threads costs a wake-up, and a purchase makes two of them or
+ * none.  Ports are opened where their actors are, and no others; without shoppers PORT_http serves
+ * admin.listen alone. PORT_pg_shop is there once in every process, for reads and for the lease of
+ * the worker id. */
 #ifndef SPREAD_H
 #define SPREAD_H
 

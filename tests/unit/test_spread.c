@@ -71,6 +71,22 @@ static void test_shards_are_dealt(void **state) {
     assert_int_equal(thread_of(PORT_pg_shop, 0), 1);
 }
 
+static void test_shards_with_the_edge(void **state) {
+    (void)state;
+    lay(NULL, NULL, 2, 0);
+    assert_int_equal(thread_of(ACTOR_bridge, 0), 0);
+    assert_int_equal(thread_of(ACTOR_order, 0), 0);
+    assert_int_equal(thread_of(PORT_redis, 1), 0);
+    assert_int_equal(thread_of(ACTOR_session, 0), 1);
+    assert_int_equal(thread_of(PORT_member, 0), 1);
+    lay("edge,shard", NULL, 2, 0);
+    assert_int_equal(thread_of(PORT_pg_shard, 1), 0);
+    assert_int_equal(thread_of(PORT_member, 0), 1); /* Beats must not be late. */
+    lay("shard,shop", NULL, 2, 0);                  /* Without an edge a thread of their own. */
+    assert_int_equal(thread_of(ACTOR_order, 1), 0);
+    assert_int_equal(thread_of(ACTOR_session, 0), 1);
+}
+
 static void test_only_ports_that_are_needed(void **state) {
     (void)state;
     lay("edge", NULL, 4, 1);
@@ -114,6 +130,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_shards_are_dealt),
+        cmocka_unit_test(test_shards_with_the_edge),
         cmocka_unit_test(test_only_ports_that_are_needed),
         cmocka_unit_test(test_words),
     };

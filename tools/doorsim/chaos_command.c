@@ -149,12 +149,16 @@ static bool open_proxies(struct chaos *self) {
     return self->pg != NULL && self->redis != NULL && stage_configure(&self->stage);
 }
 
-static bool open_all(struct chaos *self) {
-    static const char *const sets[] = { "order.batch_max=16",   "payment.query_every=500ms",
-                                        "pg.answer_timeout=3s", "redis.timeout=1s",
-                                        "payment.timeout=1s",   NULL };
+#define SETS                                                                                       \
+    "order.batch_max=16", "payment.query_every=500ms", "pg.answer_timeout=3s", "redis.timeout=1s", \
+        "payment.timeout=1s"
+
+static bool open_all(struct chaos *self, int64_t seed) {
+    /* Both ways to spread a process over threads take their turns. */
+    static const char *const together[] = { SETS, "host.shard_threads=0", NULL };
+    static const char *const apart[] = { SETS, "host.shard_threads=1", NULL };
     struct stage_setup setup = { .name = "chaos",
-                                 .sets = sets,
+                                 .sets = seed % 2 == 0 ? together : apart,
                                  .before_stack = before_stack,
                                  .after_wipe = after_wipe,
                                  .context = self };
@@ -378,7 +382,7 @@ static int run(const struct chaos_words *words, const unsigned *must, unsigned m
     for (unsigned i = 0; i < must_count; i++)
         self.enabled[must[i]] = true;
     int64_t began = clock_mono();
-    bool good = open_all(&self) && play(&self, words, must, must_count);
+    bool good = open_all(&self, words->seed) && play(&self, words, must, must_count);
     close_all(&self, words->keep || (!good && !stage_stopped()));
     if (stage_stopped()) return 1;
     printf("did");
