@@ -333,6 +333,7 @@ void open_print(FILE *to, const struct open_result *result) {
     }
     print_times(to, "meant to start, to answered", &result->latency);
     print_times(to, "  of these told yes", &result->yes);
+    print_times(to, "  of these told a place in line", &result->in_line);
     print_times(to, "  of these told anything else", &result->refusal);
     print_times(to, "sent, to answered", &result->served);
     print_times(to, "arrived, to the last answer", &result->whole);

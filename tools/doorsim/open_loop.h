@@ -39,6 +39,7 @@ struct open_plan {
     unsigned tries_max;                      /* Retrying: purchases at most. */
     int64_t patience_ns;                     /* Retrying and leaving: this long at most. */
     int64_t timeout_ns;
+    int64_t warmup_ns;   /* Who arrives before has no place in the latencies; 0: all have. */
     int64_t late_max_ns; /* A run whose p99 of lateness is above is not good. */
     uint64_t seed;
     FILE *history;  /* NULL: none. */
@@ -54,6 +55,7 @@ struct open_result {
     uint64_t unsettled;        /* Arrivals still without their last answer at the end. */
     struct histogram latency;  /* Meant to start to answered: requests, not looks at the line. */
     struct histogram yes;      /* Of these, told 201 or 200. */
+    struct histogram in_line;  /* Of these, told a place in line. */
     struct histogram refusal;  /* Of these, all others that were answered. */
     struct histogram served;   /* Sent to answered. */
     struct histogram whole;    /* Arrived to the last answer. */

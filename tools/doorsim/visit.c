@@ -180,20 +180,27 @@ static void book(struct visit *self, const struct click *click, enum tally tally
     series_at(&result->series, call->done_at - loop->start)->count[tally]++;
     if (tally == TALLY_created) result->told_yes++;
     if (buys(loop) && tally_is_open(tally)) result->may_be++;
+    bool counts = call->wanted_at >= loop->start + loop->plan->warmup_ns;
     if (call->sent_at > 0) {
         int64_t late = call->sent_at - call->wanted_at;
         series_at(&result->series, call->sent_at - loop->start)->sent++;
-        histogram_record(&result->late, late);
-        histogram_record(&result->picked, click->picked_at - call->wanted_at);
+        if (counts) {
+            histogram_record(&result->late, late);
+            histogram_record(&result->picked, click->picked_at - call->wanted_at);
+        }
         if (late > meant->late_max) meant->late_max = late;
     }
     if (tally == TALLY_left) return; /* He did not wait: nobody felt a latency. */
     slice_latency(meant, felt);
+    if (!counts) return;
     histogram_record(&result->latency, felt);
     if (tally == TALLY_lost) return;
     histogram_record(&result->served, call->done_at - call->sent_at);
     bool yes = tally == TALLY_created || tally == TALLY_replayed || tally == TALLY_ok;
-    histogram_record(yes ? &result->yes : &result->refusal, felt);
+    histogram_record(yes                     ? &result->yes
+                     : tally == TALLY_queued ? &result->in_line
+                                             : &result->refusal,
+                     felt);
 }
 
 static void keep_receipt(struct visit *self, const struct http_response *response) {

@@ -46,9 +46,13 @@ bool bench_wants(const struct bench *self, const char *group);
  * them with tickets_fini(). */
 bool bench_tickets(struct bench *self, struct tickets *tickets, unsigned lot_count, size_t count);
 
+/* One round of purchases in a closed loop over the first `lot_count` lots, booked under `figure`.
+ */
+bool bench_buy(struct bench *self, enum figure figure, unsigned lot_count);
+
 /* One round of each group; false: it could not be run. */
 bool bench_http(struct bench *self);  /* Closed loops. */
-bool bench_open(struct bench *self);  /* Half, full, three times, half again. */
+bool bench_open(struct bench *self);  /* Half, full, three times, half again; one closed loop. */
 bool bench_alone(struct bench *self); /* Ceilings, usual way, pipeline. */
 bool bench_idle(struct bench *self);  /* All rounds at once. */
 

@@ -52,7 +52,7 @@ static size_t tickets_for_round(const struct bench *self, size_t per_s) {
            (size_t)self->words->connections;
 }
 
-static bool buy(struct bench *self, enum figure figure, unsigned lot_count) {
+bool bench_buy(struct bench *self, enum figure figure, unsigned lot_count) {
     struct load_plan plan = plan_of(self, LOAD_buy);
     struct tickets tickets = { 0 };
     struct expense expense;
@@ -146,9 +146,9 @@ bool bench_http(struct bench *self) {
         good = ask(self, FIGURE_tickets, LOAD_ticket, (unsigned)words->connections);
     if (good && words->empty_lot > 0 && bench_wants(self, "sold_out")) good = refuse(self);
     if (good && self->lot_count > 0 && bench_wants(self, "purchases"))
-        good = buy(self, FIGURE_purchases, 1);
+        good = bench_buy(self, FIGURE_purchases, 1);
     if (good && self->lot_count > 1 && bench_wants(self, "lots"))
-        good = buy(self, FIGURE_purchases_64_lots, self->lot_count);
+        good = bench_buy(self, FIGURE_purchases_64_lots, self->lot_count);
     if (good && self->lot_count > 0 && bench_wants(self, "logins"))
         good = ask(self, FIGURE_logins, LOAD_login, LOGIN_CONNECTIONS);
     return good;

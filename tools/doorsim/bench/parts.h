@@ -21,6 +21,10 @@ void parts_threads(struct parts *self, long pid, const char *prefix);
 /* Adds a process and all its children, as they are now, under one name. */
 void parts_family(struct parts *self, long pid, const char *name);
 
+/* Calls `each` for every thread of a process, and of its children as they are now. */
+void parts_each_thread(long pid, void (*each)(void *context, long thread), void *context);
+void parts_each_thread_of_family(long pid, void (*each)(void *context, long thread), void *context);
+
 /* What was used of a part between two moments. */
 double parts_used(const struct parts *before, const struct parts *after, const char *name);
 
