@@ -22,6 +22,7 @@ void http_queue(struct connection *it) {
     struct port *self = it->port;
     if (it->queued) return;
     it->queued = true;
+    self->work_count++;
     it->next_work = NULL;
     if (self->work_last != NULL)
         self->work_last->next_work = it;

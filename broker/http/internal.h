@@ -104,6 +104,7 @@ struct port {
     uint32_t *unused, unused_count;
     struct phase_list phases[PHASE_COUNT];
     struct connection *work_first, *work_last;
+    uint32_t work_count;
     uint32_t inflight;
     bool shoppers; /* http.listen is served, not only admin.listen. */
     bool waited, stopping, stop_told;

@@ -16,9 +16,10 @@
 
 #define NS_PER_S INT64_C(1000000000)
 enum { BACKLOG = 4096, IN_SLACK = 64, ADMINS_MAX = 64 };
-/* Requests and answers in one go: few enough that the next threads get to work on the first while
- * the port is still at the rest, or a crowd goes through all of them as one lump. */
-enum { PORTION = 64 };
+/* Requests in one go: few, so that others get to work on the first while the port is still at the
+ * rest, or a crowd goes through all of them as one lump.  But where so many wait unread that not
+ * all can be served, to refuse the rest comes first: what nobody has read nobody can refuse. */
+enum { PORTION = 64, CROWD_PORTION = 512, CROWD = 1536 };
 /* NONBLOCK alone would go round for ever: callbacks only note what is ready. */
 enum { LOOK = EVLOOP_ONCE | EVLOOP_NONBLOCK };
 
@@ -297,11 +298,13 @@ static void expire_all(struct port *self) {
 
 static void serve_all(struct port *self, struct outbox *out) {
     struct connection *last = self->work_last; /* What is queued meanwhile waits for a turn. */
-    while (self->work_first != NULL) {
+    uint32_t most = out->count + (self->work_count > CROWD ? CROWD_PORTION : PORTION);
+    while (self->work_first != NULL && out->count < most) {
         struct connection *it = self->work_first;
         self->work_first = it->next_work;
         if (self->work_first == NULL) self->work_last = NULL;
         it->queued = false;
+        self->work_count--;
         if (!http_serve(it, out) || it == last) return;
     }
 }
@@ -369,7 +372,7 @@ uint16_t http_tcp_port(const struct port *self, bool admin) {
 
 #define HTTP_PORT(how)                                                                             \
     {                                                                                              \
-        .name = "http", .batch_max = PORTION, .step_max = PORTION, .open = (how),                  \
+        .name = "http", .batch_max = CROWD_PORTION, .step_max = CROWD_PORTION, .open = (how),      \
         .close = http_port_close, .ready = http_port_ready, .handle = http_port_handle,            \
         .poll = http_port_poll, .timeout = http_port_timeout, .step = http_port_step,              \
         .reload = http_port_reload, .wait = http_port_wait                                         \
