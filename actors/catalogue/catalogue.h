@@ -158,7 +158,9 @@ struct catalogue_lot *catalogue_lot(struct catalogue *self, int64_t lot_id);
 void catalogue_learn_sale(struct catalogue *self, const struct sale_view *view, int64_t now,
                           struct outbox *out);
 void catalogue_learn_lot(struct catalogue *self, const struct lot_view *view, struct outbox *out);
-void catalogue_fill_sale(const struct catalogue_sale *sale, struct sale_view *view);
+/* `view` is a body in `out`, which gets a copy of the title. */
+void catalogue_fill_sale(const struct catalogue_sale *sale, struct sale_view *view,
+                         struct outbox *out);
 /* Answers sale_rows_get and lot_rows_get of an actor, as far as the outbox has room. */
 void catalogue_on_rows_get(struct catalogue *self, const struct message *in, int64_t sale_id,
                            struct outbox *out);

@@ -288,7 +288,7 @@ void catalogue_answer_waiters(struct catalogue *self, int64_t now, struct outbox
         const struct message cause = { .head = waiter->head };
         const struct catalogue_sale *sale = catalogue_sale(self, waiter->sale_id);
         if (sale != NULL && arrived(sale->state, waiter->to) && catalogue_follows(self, sale)) {
-            catalogue_fill_sale(sale, ANSWER(out, &cause, sale_view));
+            catalogue_fill_sale(sale, ANSWER(out, &cause, sale_view), out);
         } else if (waiter->until <= now) {
             tell_late(self, waiter, &cause, out);
         } else {

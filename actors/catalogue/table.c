@@ -25,9 +25,17 @@ struct catalogue_lot *catalogue_lot(struct catalogue *self, int64_t lot_id) {
     return &self->lots[at];
 }
 
-void catalogue_fill_sale(const struct catalogue_sale *sale, struct sale_view *view) {
+/* A row may have another place, or be gone, before the batch has been handled. */
+static struct text copy_title(const char *title, uint32_t size, struct outbox *out) {
+    char *copy = outbox_text(out, size);
+    if (size > 0) memcpy(copy, title, size);
+    return (struct text){ copy, size };
+}
+
+void catalogue_fill_sale(const struct catalogue_sale *sale, struct sale_view *view,
+                         struct outbox *out) {
     view->sale_id = sale->sale_id;
-    view->title = (struct text){ sale->title, sale->title_size };
+    view->title = copy_title(sale->title, sale->title_size, out);
     view->state = sale->state;
     view->opens_at = sale->opens_at;
     view->closes_at = sale->closes_at;
@@ -35,10 +43,10 @@ void catalogue_fill_sale(const struct catalogue_sale *sale, struct sale_view *vi
     view->version = sale->version;
 }
 
-static void fill_lot(const struct catalogue_lot *lot, struct lot_view *view) {
+static void fill_lot(const struct catalogue_lot *lot, struct lot_view *view, struct outbox *out) {
     view->lot_id = lot->lot_id;
     view->sku_id = lot->sku_id;
-    view->title = (struct text){ lot->title, lot->title_size };
+    view->title = copy_title(lot->title, lot->title_size, out);
     view->price = lot->price;
     view->allocated = lot->allocated;
     view->available = lot->hot != lot_state_none ? lot->available : lot->allocated - lot->sold;
@@ -52,8 +60,8 @@ static void fill_lot(const struct catalogue_lot *lot, struct lot_view *view) {
 }
 
 static void tell_sale(const struct catalogue_sale *sale, struct outbox *out) {
-    catalogue_fill_sale(sale, EVERY(out, ACTOR_bridge, sale_view));
-    catalogue_fill_sale(sale, SEND(out, ACTOR_session, sale_view, NULL));
+    catalogue_fill_sale(sale, EVERY(out, ACTOR_bridge, sale_view), out);
+    catalogue_fill_sale(sale, SEND(out, ACTOR_session, sale_view, NULL), out);
 }
 
 /* The timer wakes us to the second; our own look at the clock is what counts. */
@@ -164,8 +172,8 @@ void catalogue_learn_lot(struct catalogue *self, const struct lot_view *view, st
     lot->title_size = keep_title(lot->title, view->title);
     self->dirty = true;
     self->news++;
-    fill_lot(lot, EVERY(out, ACTOR_bridge, lot_view));
-    fill_lot(lot, SEND(out, ACTOR_session, lot_view, NULL));
+    fill_lot(lot, EVERY(out, ACTOR_bridge, lot_view), out);
+    fill_lot(lot, SEND(out, ACTOR_session, lot_view, NULL), out);
 }
 
 void catalogue_on_rows_get(struct catalogue *self, const struct message *in, int64_t sale_id,
@@ -200,12 +208,12 @@ static bool read_row(const struct catalogue *self, const struct reader *reader,
     if (reader->head.type == MSG_sale_rows_get) {
         const struct catalogue_sale *sale = &self->sales[reader->next];
         if (reader->sale_id != 0 && reader->sale_id != sale->sale_id) return false;
-        catalogue_fill_sale(sale, REPLY(out, cause, sale_view));
+        catalogue_fill_sale(sale, REPLY(out, cause, sale_view), out);
         return true;
     }
     const struct catalogue_lot *lot = &self->lots[reader->next];
     if (reader->sale_id != 0 && reader->sale_id != lot->sale_id) return false;
-    fill_lot(lot, REPLY(out, cause, lot_view));
+    fill_lot(lot, REPLY(out, cause, lot_view), out);
     return true;
 }
 

@@ -29,9 +29,19 @@ static void a_drained_sale_settles_by_itself(void **state) {
     uint32_t asked = count(PORT_pg_shop, MSG_sale_settle);
     pass(3 * SECOND);
     assert_int_equal(count(PORT_pg_shop, MSG_sale_settle), asked);
+    struct sale_view other = { .sale_id = SALE + 1,
+                               .title = text_of("\t"), /* Is told in the place of no other. */
+                               .state = sale_state_draft,
+                               .version = 1 };
+    probe_give(&probe, PORT_pg_shop, &other, MSG_sale_view);
     move(sale_state_archived);
-    assert_int_equal(PROBE_SENT(&probe, PORT_door, sale_view, 0)->state, sale_state_archived);
-    assert_int_equal(((struct catalogue *)probe.state)->sale_count, 0);
+    const struct sale_view *told = PROBE_SENT(&probe, PORT_door, sale_view, 0);
+    assert_int_equal(told->state, sale_state_archived);
+    assert_true(text_equal(told->title, sale_row().title));
+    told = PROBE_SENT(&probe, ACTOR_bridge, sale_view, -1);
+    assert_int_equal(told->state, sale_state_archived);
+    assert_true(text_equal(told->title, sale_row().title));
+    assert_int_equal(((struct catalogue *)probe.state)->sale_count, 1);
     assert_int_equal(((struct catalogue *)probe.state)->lot_count, 0);
 }
 
