@@ -55,8 +55,9 @@ void session_on_user_command(struct session *self, const struct message *in, int
 void session_on_user_ended(struct session *self, const struct message *in, struct outbox *out) {
     struct user_command *command = find(self, &in->head);
     if (command == NULL) return;
+    /* A copy: the place is free, and the next of the batch may take it. */
     SEND(out, PORT_pg_shop, user_show, in)->user =
-        (struct text){ command->word, command->word_size };
+        outbox_printf(out, "%.*s", (int)command->word_size, command->word);
     command->until = 0;
 }
 

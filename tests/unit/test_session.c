@@ -383,6 +383,25 @@ static void test_ban(void **state) {
     assert_int_equal(((const struct user_view *)only(PORT_door, MSG_user_view))->user_id, USER);
 }
 
+/* The end of one command and the next one in a batch: each is about its own account. */
+static void test_two_operators(void **state) {
+    (void)state;
+    struct user_ban ann = { .user = text_of("ann@example.org") };
+    struct user_kick ben = { .user = text_of("ben@example.com") };
+    struct rows_end end = { .what = MSG_user_end };
+    give_to(5, PORT_door, MSG_user_ban, &ann);
+    struct message both[] = {
+        { { .type = MSG_rows_end, .from = PORT_pg_shop, .origin = PORT_door, .request = 5 }, &end },
+        { { .type = MSG_user_kick, .from = PORT_door, .origin = PORT_door, .request = 6 }, &ben },
+    };
+    struct outbox out = batch_outbox(&sent, ACTOR_session, 0, session_type.sends_max);
+    batch_reset(&sent);
+    session_type.handle(session, both, 2, now, &out);
+    assert_int_equal(sent.count, 2);
+    assert_true(text_is(BODY(&sent.items[0], user_show)->user, "ann@example.org"));
+    assert_true(text_is(BODY(&sent.items[1], user_end)->user, "ben@example.com"));
+}
+
 int main(void) {
     if (sodium_init() < 0) return 1;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -397,6 +416,7 @@ int main(void) {
         TEST(test_chain),
         TEST(test_late_answers_change_nothing),
         TEST(test_ban),
+        TEST(test_two_operators),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
