@@ -281,10 +281,18 @@ static uint32_t shards_away(const struct run *run, char *list, size_t size) {
     return lots;
 }
 
-static void end_answer(struct run *run, const struct message *cause, struct outbox *out) {
+static void end_answer(struct catalogue *self, struct run *run, const struct message *cause,
+                       struct outbox *out) {
     char list[SHARDS_MAX * 4 + 8];
     uint32_t away = shards_away(run, list, sizeof list);
     run->stage = RUN_free;
+    /* Nothing is off of a sale that is not there, which must not look like an exact account. */
+    if (run->count == 0 && run->sale_id != 0 && catalogue_sale(self, run->sale_id) == NULL) {
+        struct failed *failed = outbox_refuse_with(out, cause, PROBLEM_not_found);
+        failed->id = run->sale_id;
+        failed->detail = text_of("There is no such sale, or it is archived.");
+        return;
+    }
     if (away > 0) {
         struct failed *failed = outbox_refuse_with(out, cause, PROBLEM_recovering);
         failed->id = run->sale_id;
@@ -320,7 +328,7 @@ static void answer(struct catalogue *self, struct run *run, int64_t now, struct 
         view->difference = difference_of(lot);
         if (off_of(lot)[0] != 0) view->off = text_of(off_of(lot));
     }
-    if (run->next == run->count && outbox_room(out) > 0) end_answer(run, &cause, out);
+    if (run->next == run->count && outbox_room(out) > 0) end_answer(self, run, &cause, out);
 }
 
 void catalogue_run_step(struct catalogue *self, struct run *run, int64_t now, struct outbox *out) {

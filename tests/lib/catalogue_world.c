@@ -82,6 +82,8 @@ static void store(const struct message *asked) {
         break;
     case MSG_lot_account_get:
         for (int n = 0; n < LOTS; n++) {
+            int64_t of = BODY(asked, lot_account_get)->sale_id;
+            if (of != 0 && of != SALE) break;
             struct lot_account account = { .lot_id = LOT_A + n,
                                            .state = lot_state_open,
                                            .allocated = 100,

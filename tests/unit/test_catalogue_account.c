@@ -76,6 +76,24 @@ static const struct reconcile_view *account(void) {
     return PROBE_SENT(&probe, PORT_door, reconcile_view, 0);
 }
 
+static void a_sale_that_is_not_there_is_not_exact(void **state) {
+    (void)state;
+    start_in(sale_state_open, lot_state_open);
+    struct reconcile body = { .sale_id = SALE + 7 };
+    door(&body, MSG_reconcile);
+    pass(SECOND);
+    assert_int_equal(refused(), PROBLEM_not_found);
+    assert_int_equal(count(PORT_door, MSG_rows_end), 0);
+    struct sale_view draft = { .sale_id = SALE + 7,
+                               .title = text_of("No lots yet"),
+                               .state = sale_state_draft,
+                               .version = 1 };
+    probe_give(&probe, PORT_pg_shop, &draft, MSG_sale_view);
+    door(&body, MSG_reconcile);
+    pass(SECOND);
+    assert_int_equal(PROBE_SENT(&probe, PORT_door, rows_end, 0)->count, 0);
+}
+
 static const struct account_figures *figures(void) {
     return PROBE_SENT(&probe, NOBODY, account_figures, -1);
 }
@@ -303,6 +321,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_drained_sale_settles_by_itself),
         TEST(settle_says_what_is_still_open),
+        TEST(a_sale_that_is_not_there_is_not_exact),
         TEST(the_account_is_compared_by_itself),
         TEST(units_held_for_nobody_are_recovered),
         TEST(lost_buyers_are_recovered),
