@@ -1,10 +1,10 @@
 /* What operators ask about a process. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/control.h"
 #include "broker/directory/member.h"
 #include "broker/metrics.h"
+#include "broker/status_rows.h"
 #include "broker/trace.h"
 
 enum { ACTORS_MAX = 512, FIGURES_SIZE = 1 << 18 };
@@ -46,21 +46,12 @@ static void restart_actor(const struct message *in, struct outbox *out) {
 /* The figures of /metrics as rows. */
 static void list_figures(const struct message *in, struct outbox *out) {
     static _Thread_local char text[FIGURES_SIZE];
-    const struct node_status *wanted = BODY(in, node_status);
+    struct status_lines lines = { text, BODY(in, node_status)->buckets != 0 };
+    struct status_row row;
     uint32_t rows = 0;
     metrics_write(text, sizeof text);
-    for (char *line = text, *next; line != NULL && *line != 0; line = next) {
-        next = strchr(line, '\n');
-        if (next != NULL) *next++ = 0;
-        char *space = strrchr(line, ' ');
-        if (line[0] == '#' || space == NULL) continue;
-        if (wanted->buckets == 0 && strstr(line, "_bucket{") != NULL) continue;
-        if (space - line > 120 || outbox_room(out) < 8) continue;
-        struct status_row *row = REPLY(out, in, status_row);
-        row->name = (struct text){ line, (uint32_t)(space - line) };
-        row->value = (int64_t)strtod(space + 1, NULL);
-        rows++;
-    }
+    for (; outbox_room(out) >= 8 && status_rows_next(&lines, &row); rows++)
+        *REPLY(out, in, status_row) = row;
     end(in, rows, out);
 }
 
