@@ -7,6 +7,7 @@
 #include "broker/keys.h"
 #include "broker/main/commands.h"
 #include "config/config.h"
+#include "schema/schema.h"
 
 static int complain(const char *what) {
     fprintf(stderr, "doorbuster: %s\n", what);
@@ -47,6 +48,15 @@ static bool option(int argc, char **argv, int *at, const char *name, const char 
     return true;
 }
 
+/* A role that does not exist may nothing: a slip would be noticed at night. */
+static int check_pair(const char *name, const char *role, const char *dir) {
+    bool known = role[0] == 0 || state_value(KIND_role, text_of(role)) > 0;
+    if (!known) fprintf(stderr, "doorbuster: there is no role `%s`\n\n", role);
+    bool alone = name == NULL && (role[0] != 0 || strcmp(dir, ".") != 0);
+    if (alone) fputs("doorbuster: --role and --dir are for --curve NAME\n\n", stderr);
+    return known && !alone ? 0 : usage(stderr, 2);
+}
+
 static int make_pair(const char *name, const char *role, const char *dir) {
     char error[1200];
     if (!curve_make(dir, name, role, error, sizeof error)) return complain(error);
@@ -69,6 +79,8 @@ int keys_command(int argc, char **argv) {
         if (taken < 0) return 2;
         if (taken == 0) return usage(stderr, 2);
     }
+    int code = check_pair(name, role, dir);
+    if (code != 0) return code;
     if (name != NULL) return make_pair(name, role, dir);
     if (!config_load(&config, options.file, options.sets, options.sets_count, &error))
         return complain(error.text);

@@ -79,6 +79,33 @@ static void other_words_are_wrong_usage(void **state) {
     }
 }
 
+static int keys(const char *a, const char *b, const char *c, const char *d) {
+    char words[5][40], *argv[6] = { NULL };
+    const char *given[] = { "keys", a, b, c, d };
+    for (int i = 0; i < 5; i++) {
+        snprintf(words[i], sizeof words[i], "%s", given[i]);
+        argv[i] = words[i];
+    }
+    fflush(NULL);
+    int old = dup(STDERR_FILENO);
+    FILE *lost = fopen("/dev/null", "w");
+    assert_non_null(lost);
+    dup2(fileno(lost), STDERR_FILENO);
+    int code = keys_command(5, argv);
+    dup2(old, STDERR_FILENO);
+    close(old), fclose(lost);
+    return code;
+}
+
+/* A slip makes no key that may nothing, and no other file than was meant. */
+static void slips_make_no_keys(void **state) {
+    (void)state;
+    assert_int_equal(keys("--curve", "anna", "--role", "operatr"), 2);
+    assert_int_equal(access("anna", F_OK), -1);
+    assert_int_equal(keys("--role", "operator", "--set", "keys.file=/nowhere/at/all"), 2);
+    assert_int_equal(keys("--dir", "keys", "--set", "keys.file=/nowhere/at/all"), 2);
+}
+
 /* Whoever follows the example has no secret in a folder that others read. */
 static void the_example_keeps_the_secret_out(void **state) {
     (void)state;
@@ -111,6 +138,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_command_tells_its_options),
         cmocka_unit_test(other_words_are_wrong_usage),
+        cmocka_unit_test(slips_make_no_keys),
         cmocka_unit_test(the_example_keeps_the_secret_out),
         cmocka_unit_test(the_manual_has_the_options),
     };
