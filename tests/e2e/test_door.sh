@@ -180,6 +180,28 @@ check "no key of one's own is another matter" 1 "$?"
 check "and none named at all is wrong usage" 2 "$?"
 "$BUILD/doorctl" sale explode >/dev/null 2>&1
 check "wrong usage" 2 "$?"
+slip() { # EXIT-CODE WORD-IN-THE-ANSWER doorctl's words…
+    local code=$1 word=$2
+    shift 2
+    "$BUILD/doorctl" --socket "$DOOR" "$@" >/dev/null 2>"$DIR/said"
+    check "doorctl $*: says what is wrong" "$code 1 yes" "$? $(wc -l <"$DIR/said") $(grep -qF -- "$word" "$DIR/said" && echo yes)"
+}
+slip 2 '--bogus is not an option' --bogus sale list
+slip 2 '--timeout needs a number of seconds' --timeout soon sale list
+slip 2 '--timeout needs a number of seconds' sale list --timeout 0
+slip 2 '`+5m`' sale create Friday tomorrow +1h
+slip 2 '`15m`' sale create Friday now +1h --pay-window long
+slip 2 'a number' sale show Friday
+slip 3 'no such sale' reconcile --sale-id 77
+"$BUILD/doorctl" sal >"$DIR/out" 2>"$DIR/said"
+check "what is no command: the commands there are" "2 yes" "$? $(grep -q '  sale list ' "$DIR/said" && echo yes)"
+"$BUILD/doorctl" help >"$DIR/out" 2>&1
+check "help" "0 yes" "$? $(grep -q '  sale list ' "$DIR/out" && echo yes)"
+"$BUILD/doorctl" completion --help >"$DIR/out" 2>&1
+check "help of completion" "0 yes" "$? $(grep -q 'bash|zsh' "$DIR/out" && echo yes)"
+"$BUILD/doorctl" --socket "$DOOR" sale list >/dev/full 2>"$DIR/said"
+check "an answer that cannot be written is no success" "1 yes" "$? $(grep -q 'could not write' "$DIR/said" && echo yes)"
+check_true "status tells less than a second, too" grep -q 'pg_statement_seconds_sum.* value=[0-9]* exact="[0-9]*\.[0-9]' <("$BUILD/doorctl" --socket "$DOOR" status)
 offered() { # WORD…: what bash offers for the last one
     # shellcheck source=/dev/null
     (. <("$BUILD/doorctl" completion bash) && COMP_WORDS=(doorctl "$@") COMP_CWORD=$# && _doorctl && echo "${COMPREPLY[*]}")

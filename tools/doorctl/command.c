@@ -69,7 +69,12 @@ static bool set(const struct field *field, const char *word, void *body) {
         word = made;
     }
     if (json_set(field, body, text_of(word), &fail)) return true;
-    fprintf(stderr, "doorctl: %s\n", fail.detail);
+    /* JSON says how JSON writes them. */
+    bool other = field->kind == KIND_id || field->kind == KIND_time || field->kind == KIND_span;
+    if (other)
+        fprintf(stderr, "doorctl: %s must be %s\n", field->name, door_form(field));
+    else
+        fprintf(stderr, "doorctl: %s\n", fail.detail);
     return false;
 }
 

@@ -32,6 +32,8 @@ bool door_fill(const struct door_command *door, int argc, char **argv, void *bod
 /* The words that stand behind it, and the options it has: for help, completion, manual. */
 bool door_is_word(const struct door_command *door, const struct field *field);
 bool door_is_option(const struct door_command *door, const struct field *field);
+/* How its value is written: "`30s`, `15m`, `2h` or `7d`". */
+const char *door_form(const struct field *field);
 /* "--per-buyer-limit" of per_buyer_limit. */
 void door_flag(const struct field *field, char flag[WORD_MAX]);
 

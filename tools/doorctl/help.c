@@ -42,8 +42,7 @@ bool door_list(FILE *to, const char *noun) {
     return any;
 }
 
-/* How it is written here. */
-static const char *form_of(const struct field *field) {
+const char *door_form(const struct field *field) {
     switch (field->kind) {
     case KIND_id: return "a number, as other commands show it";
     case KIND_time: return "2026-11-27T20:00:00Z, `now`, `+5m` or `-2h`";
@@ -66,7 +65,7 @@ void door_help(FILE *to, const struct door_command *door) {
         if (!door_is_word(door, field) && !door_is_option(door, field)) continue;
         door_flag(field, flag);
         fprintf(to, "  %-18s  %s (%s)\n", door_is_word(door, field) ? field->name : flag,
-                field->doc, form_of(field));
+                field->doc, door_form(field));
     }
     fprintf(to, "\nNeeds a key with the role %s.%s\n\nexample: %s\n",
             state_name(KIND_role, door->role),
@@ -130,6 +129,12 @@ static void print_table(void) {
 
 int completion(const char *shell) {
     bool zsh = strcmp(shell, "zsh") == 0;
+    if (strcmp(shell, "--help") == 0) {
+        puts("completion: a completion script\n\n"
+             "usage: doorctl completion bash|zsh\n\n"
+             "example: . <(doorctl completion bash)");
+        return EXIT_done;
+    }
     if (!zsh && strcmp(shell, "bash") != 0) {
         fputs("doorctl: completion is there for bash and zsh\n", stderr);
         return EXIT_usage;

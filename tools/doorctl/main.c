@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -28,6 +29,14 @@ static int take_option(struct options *options, int argc, char **argv, int at) {
     return options->timeout_ms > 0 ? 2 : -1;
 }
 
+static int wrong_option(const char *word, int taken) {
+    const char *why = "is not an option; see doorctl --help";
+    if (taken < 0)
+        why = strcmp(word, "--timeout") == 0 ? "needs a number of seconds" : "needs a value";
+    fprintf(stderr, "doorctl: %s %s\n", word, why);
+    return EXIT_usage;
+}
+
 /* Options may stand behind the command, too, as long as it has none of that name itself. */
 static bool sift_options(struct options *options, const struct door_command *door, int *argc,
                          char **argv) {
@@ -38,7 +47,7 @@ static bool sift_options(struct options *options, const struct door_command *doo
             door ? field_named(message_type(door->message), text_of(name)) : NULL;
         int taken = field == NULL ? take_option(options, *argc, argv, at) : 0;
         if (taken < 0) {
-            fprintf(stderr, "doorctl: %s needs a value\n", argv[at]);
+            (void)wrong_option(argv[at], taken);
             return false;
         }
         if (taken == 0) {
@@ -58,11 +67,14 @@ static bool wants_help(int argc, char **argv) {
     return false;
 }
 
+/* A noun without a verb, a word that is no command at all, or `help`. */
 static int unknown(int argc, char **argv) {
-    if (wants_help(argc - 1, argv + 1) && door_list(stdout, argv[0])) return EXIT_done;
-    fprintf(stderr, "doorctl: there is no command `%s%s%s`\n", argv[0], argc > 1 ? " " : "",
-            argc > 1 ? argv[1] : "");
-    door_list(stderr, argv[0]);
+    bool help_wanted = wants_help(argc - 1, argv + 1);
+    if (help_wanted && door_list(stdout, argv[0])) return EXIT_done;
+    if (strcmp(argv[0], "help") == 0) return help(stdout, EXIT_done);
+    fprintf(stderr, "doorctl: there is no command `%s%s%s`; there is:\n", argv[0],
+            argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+    if (!door_list(stderr, argv[0])) door_list(stderr, NULL);
     return EXIT_usage;
 }
 
@@ -95,7 +107,7 @@ static int live_view(struct options *options, int argc, char **argv) {
     return top(options);
 }
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv) {
     struct options options = { .timeout_ms = 10000 };
     static _Alignas(16) char body[BODY_MAX];
     int at = 1, used;
@@ -104,7 +116,7 @@ int main(int argc, char **argv) {
     while (at < argc && strncmp(argv[at], "--", 2) == 0) {
         if (strcmp(argv[at], "--help") == 0) return help(stdout, EXIT_done);
         int taken = take_option(&options, argc, argv, at);
-        if (taken <= 0) return help(stderr, EXIT_usage);
+        if (taken <= 0) return wrong_option(argv[at], taken);
         at += taken;
     }
     if (at == argc) return help(stderr, EXIT_usage);
@@ -126,4 +138,13 @@ int main(int argc, char **argv) {
     find_door(&options);
     if (door->message == MSG_order_trace) return way(&options, door, body);
     return talk(&options, door, body);
+}
+
+/* A full disk is no success; a reader that wants no more (`head`) is none of our business. */
+int main(int argc, char **argv) {
+    int code = run(argc, argv);
+    errno = 0;
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE) return code;
+    fputs("doorctl: could not write the answer\n", stderr);
+    return code == EXIT_done ? EXIT_failed : code;
 }
