@@ -21,6 +21,8 @@ void checks_open(struct world *self) {
 void checks_close(struct world *self) {
     if (self->checks == NULL) return;
     free(self->checks->shadows);
+    free(self->checks->changed);
+    free(self->checks->of_buyer);
     free(self->checks->mailed);
     free(self->checks);
 }
@@ -28,6 +30,13 @@ void checks_close(struct world *self) {
 void checks_lot(struct world *self, const struct pg_lot *lot) {
     struct lot_facts *facts = &self->checks->facts[lot - self->pg->lots];
     *facts = (struct lot_facts){ .known = true, .doubt_at = self->now };
+}
+
+void check_forget(struct checks *checks) {
+    checks->shadow_count = checks->changed_count = 0;
+    memset(checks->sums, 0, sizeof checks->sums);
+    if (checks->buyers_room == 0) return;
+    memset(checks->of_buyer, 0, checks->buyers_room * sizeof *checks->of_buyer);
 }
 
 struct shadow *check_shadow(struct world *self, int64_t order_id) {
@@ -116,14 +125,17 @@ void check_failover(struct world *self) {
                     checks->shadows[at].rid == order->rid;
         if (!same) ticket->excused = true; /* Also who was refused or told void: that is gone. */
     }
-    checks->shadow_count = 0; /* Looked at anew. */
+    check_forget(checks);
     checks->refusals_seen = self->pg->refusal_count;
+    checks->refusals_once = 0;
     checks->orders_judged = self->pg->order_count;
     checks->placed = checks->refusals_placed = 0;
     checks->refunds_seen = self->pg->refund_count;
     memset(checks->last_decided, 0, sizeof checks->last_decided);
     check_race.on_commit(self);
     remember_states(self, before, count);
-    check_commit(self);
+    for (uint32_t i = 0; i < CHECKERS && !self->failure.is; i++) /* Of all that have just come. */
+        if (checkers[i]->on_commit != NULL && checkers[i] != &check_race)
+            checkers[i]->on_commit(self);
     free(before);
 }

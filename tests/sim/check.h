@@ -24,13 +24,22 @@ extern const struct checker check_oversell, check_kept, check_once, check_contra
     check_limit, check_money, check_race, check_outbox, check_fence, check_own_writes,
     check_fairness, check_two_sided, check_right_answer, check_shards;
 
-/* What the checkers remember of an order in PostgreSQL. */
+/* What the checkers remember of an order in PostgreSQL.  Every row is compared with its shadow after
+ * every commit (check_race.c); the checkers behind it look at those that are not the same. */
 struct shadow {
-    int64_t order_id, rid, price, pay_by;
+    int64_t order_id, rid, price, pay_by, user_id, lot_id;
     int64_t seen_at;            /* Its commit. */
     int64_t left[ORDER_STATES]; /* When it left a state last; 0 = never. */
     enum order_state state;
-    bool late; /* Its units were taken again by late money. */
+    uint32_t quantity;
+    uint32_t before; /* The order of the same buyer before it, its index + 1; 0 = none. */
+    bool late;       /* Its units were taken again by late money. */
+};
+
+/* What the shadows of a lot's orders add up to. */
+struct lot_sums {
+    int64_t units;           /* Held. */
+    uint32_t holding, unpaid; /* Orders. */
 };
 
 /* What an independent observer knows of a lot: when each reason for a "no" was last true. */
@@ -64,8 +73,13 @@ struct checks {
     struct looked looked[SHARDS_MOST];
     struct shadow *shadows; /* One for each row of orders, at the same index. */
     uint32_t shadow_count, shadow_room;
+    uint32_t *changed; /* Indices of the orders that are new or not the same, by this commit. */
+    uint32_t changed_count, changed_room;
+    struct lot_sums sums[PG_LOTS_MAX];
+    uint32_t *of_buyer; /* By shopper: his last order, its index + 1; 0 = none. */
+    uint32_t buyers_room;
     struct lot_facts facts[PG_LOTS_MAX];
-    uint32_t refusals_seen;
+    uint32_t refusals_seen, refusals_once; /* By check_fence.c, check_once.c. */
     int64_t last_decided[SHARDS_MOST];
     uint32_t orders_judged;
     uint32_t refunds_seen;
@@ -87,6 +101,8 @@ void check_settled(struct world *self);
 void check_failover(struct world *self);
 /* NULL: no order, or a row of it that has not been looked at yet. */
 struct shadow *check_shadow(struct world *self, int64_t order_id);
+/* Forgets all shadows: every order is looked at anew by the next commit. */
+void check_forget(struct checks *checks);
 struct lot_facts *check_facts(struct world *self, int64_t lot_id);
 /* How old what somebody believes may be, beyond the second that is promised. */
 int64_t check_grace(const struct world *self);

@@ -6,14 +6,14 @@
 
 static void on_commit(struct world *self) {
     const struct model_pg *pg = self->pg;
-    for (uint32_t k = 0; k < pg->order_count; k++) {
-        const struct pg_order *order = &pg->orders[k];
+    struct checks *checks = self->checks;
+    for (uint32_t i = 0; i < checks->changed_count; i++) {
+        const struct pg_order *order = &pg->orders[checks->changed[i]];
         if (rid_epoch(order->rid) == order->epoch) continue;
         world_fail(self, "G14", order->order_id,
                    "order %" PRId64 " was written with a rid of epoch %u under epoch %u",
                    order->order_id, rid_epoch(order->rid), order->epoch);
     }
-    struct checks *checks = self->checks;
     for (; checks->refusals_seen < pg->refusal_count; checks->refusals_seen++) {
         const struct pg_refusal *row = &pg->refusals[checks->refusals_seen];
         uint32_t shard = rid_shard(row->rid);

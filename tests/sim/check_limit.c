@@ -4,31 +4,30 @@
 
 #include "tests/sim/check.h"
 
-static bool counts(const struct world *self, uint32_t k) {
-    bool late = k < self->checks->shadow_count && self->checks->shadows[k].late;
-    return !late && model_pg_holds(self->pg->orders[k].state);
+static bool counts(const struct shadow *shadow) {
+    return !shadow->late && model_pg_holds(shadow->state);
+}
+
+/* Only a buyer of whom an order has just come or changed can have more than before. */
+static void look_at(struct world *self, const struct shadow *changed) {
+    const struct checks *checks = self->checks;
+    const struct pg_lot *lot = model_pg_lot(self->pg, changed->lot_id);
+    int64_t units = 0, buyer = changed->user_id - shopper_user(0);
+    if (buyer < 0 || buyer >= (int64_t)checks->buyers_room) return; /* A story's. */
+    for (uint32_t at = checks->of_buyer[buyer]; at != 0; at = checks->shadows[at - 1].before) {
+        const struct shadow *other = &checks->shadows[at - 1];
+        if (other->lot_id == changed->lot_id && counts(other)) units += other->quantity;
+    }
+    if (units <= (int64_t)lot->limit) return;
+    world_fail(self, "G7", changed->order_id,
+               "user %" PRId64 " has %" PRId64 " units of lot %" PRId64 ", at most %u",
+               changed->user_id, units, lot->lot_id, lot->limit);
 }
 
 static void on_commit(struct world *self) {
-    const struct model_pg *pg = self->pg;
-    for (uint32_t k = 0; k < pg->order_count; k++) {
-        const struct pg_order *order = &pg->orders[k];
-        int64_t units = 0;
-        bool first = true;
-        if (!counts(self, k)) continue;
-        for (uint32_t i = 0; i < pg->order_count && first; i++) {
-            const struct pg_order *other = &pg->orders[i];
-            if (other->user_id != order->user_id || other->lot_id != order->lot_id) continue;
-            if (!counts(self, i)) continue;
-            first = i >= k; /* Each buyer once. */
-            units += other->quantity;
-        }
-        const struct pg_lot *lot = model_pg_lot(self->pg, order->lot_id);
-        if (!first || units <= (int64_t)lot->limit) continue;
-        world_fail(self, "G7", order->order_id,
-                   "user %" PRId64 " has %" PRId64 " units of lot %" PRId64 ", at most %u",
-                   order->user_id, units, lot->lot_id, lot->limit);
-    }
+    const struct checks *checks = self->checks;
+    for (uint32_t i = 0; i < checks->changed_count; i++)
+        look_at(self, &checks->shadows[checks->changed[i]]);
 }
 
 const struct checker check_limit = { .rule = "G7",

@@ -146,15 +146,6 @@ static void count_hold(struct world *self, const struct account *account, const 
     }
 }
 
-static uint32_t live_orders(const struct world *self, int64_t lot_id) {
-    uint32_t live = 0;
-    for (uint32_t i = 0; i < self->pg->order_count; i++) {
-        const struct pg_order *order = &self->pg->orders[i];
-        if (order->lot_id == lot_id && model_pg_holds(order->state)) live++;
-    }
-    return live;
-}
-
 static void check_lot(struct world *self, const struct account *account, const struct pg_lot *lot) {
     struct sums sums = { .available =
                              field_of(key_of(self, lot->shard, "lot", lot->lot_id), "available") };
@@ -165,7 +156,7 @@ static void check_lot(struct world *self, const struct account *account, const s
         for (uint32_t at = 0; next_hold(field, &at, lot->shard, &hold);)
             count_hold(self, account, &hold, &sums);
     }
-    uint32_t live = live_orders(self, lot->lot_id);
+    uint32_t live = self->checks->sums[lot - self->pg->lots].holding;
     int64_t all = sums.available + sums.undecided + sums.sold + sums.undos;
     if (all == lot->allocated && live == sums.live && sums.sold == lot->sold) return;
     world_fail(self, "G2", 0,
