@@ -34,6 +34,7 @@ void checks_lot(struct world *self, const struct pg_lot *lot) {
 
 void check_forget(struct checks *checks) {
     checks->shadow_count = checks->changed_count = 0;
+    checks->order_changes++;
     memset(checks->sums, 0, sizeof checks->sums);
     if (checks->buyers_room == 0) return;
     memset(checks->of_buyer, 0, checks->buyers_room * sizeof *checks->of_buyer);

@@ -62,11 +62,14 @@ struct account {
     uint32_t entries;
 };
 
-/* How a shard's Redis was when it was looked at last. */
+/* How everything that G2 is made of was when a shard was looked at last. */
 struct looked {
     const struct lua_store *at;
-    uint64_t changes;
-    uint32_t tainted;
+    uint64_t changes, order_changes;
+    uint32_t tainted, losses, refusals, journal_cap;
+    bool under_pg; /* It was what PostgreSQL believes; else it is looked at again. */
+    struct pg_shard row;
+    struct pg_lot lots[PG_LOTS_MAX];
 };
 
 struct checks {
@@ -75,6 +78,7 @@ struct checks {
     uint32_t shadow_count, shadow_room;
     uint32_t *changed; /* Indices of the orders that are new or not the same, by this commit. */
     uint32_t changed_count, changed_room;
+    uint64_t order_changes; /* So far. */
     struct lot_sums sums[PG_LOTS_MAX];
     uint32_t *of_buyer; /* By shopper: his last order, its index + 1; 0 = none. */
     uint32_t buyers_room;
@@ -107,7 +111,7 @@ struct lot_facts *check_facts(struct world *self, int64_t lot_id);
 /* How old what somebody believes may be, beyond the second that is promised. */
 int64_t check_grace(const struct world *self);
 
-/* check_stock.c: G2, after every step of a store. */
+/* check_stock.c: G2, after every step of a store that has changed anything it is made of. */
 void check_stores(struct world *self);
 /* The same after a step of Redis: nothing is looked at again when nothing was written. */
 void check_redis_step(struct world *self);

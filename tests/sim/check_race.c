@@ -26,6 +26,7 @@ static void note_changed(struct checks *checks, uint32_t at) {
     checks->changed = world_grow(checks->changed, checks->changed_count, &checks->changed_room,
                                  sizeof *checks->changed);
     checks->changed[checks->changed_count++] = at;
+    checks->order_changes++;
 }
 
 /* Adds what this shadow holds to the sums of its lot, or takes it away. */

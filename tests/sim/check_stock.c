@@ -209,7 +209,8 @@ static void check_strangers(struct world *self, uint32_t shard) {
     }
 }
 
-static void check_shard(struct world *self, uint32_t shard) {
+/* False: Redis is not what PostgreSQL believes. */
+static bool check_shard(struct world *self, uint32_t shard) {
     struct account *account = &self->checks->account;
     bool intact = check_intact(self, shard, account);
     const struct pg_shard *row = &self->pg->shards[shard];
@@ -227,25 +228,55 @@ static void check_shard(struct world *self, uint32_t shard) {
         bool hot = key_of(self, shard, "lot", lot->lot_id) != NULL;
         if (under_pg && hot && lot->state != lot_state_settled) check_lot(self, account, lot);
     }
+    return under_pg;
+}
+
+/* ---- After each step ---- */
+
+static bool redis_is_same(struct world *self, uint32_t shard) {
+    const struct looked *looked = &self->checks->looked[shard];
+    const struct lua_store *master = stores_master(self, shard);
+    return looked->at == master && looked->changes == lua_store_changes(master) &&
+           looked->tainted == self->trusted[shard].tainted &&
+           looked->losses == self->trusted[shard].losses;
+}
+
+static bool pg_is_same(struct world *self, uint32_t shard) {
+    const struct looked *looked = &self->checks->looked[shard];
+    const struct model_pg *pg = self->pg;
+    return looked->order_changes == self->checks->order_changes &&
+           looked->refusals == pg->refusal_count &&
+           looked->journal_cap == self->setup.journal_cap &&
+           memcmp(&looked->row, &pg->shards[shard], sizeof looked->row) == 0 &&
+           memcmp(looked->lots, pg->lots, sizeof looked->lots) == 0;
+}
+
+static void look(struct world *self, uint32_t shard) {
+    struct looked *looked = &self->checks->looked[shard];
+    const struct model_pg *pg = self->pg;
+    looked->under_pg = check_shard(self, shard);
+    looked->at = stores_master(self, shard);
+    looked->changes = lua_store_changes(looked->at);
+    looked->tainted = self->trusted[shard].tainted;
+    looked->losses = self->trusted[shard].losses;
+    looked->order_changes = self->checks->order_changes;
+    looked->refusals = pg->refusal_count;
+    looked->journal_cap = self->setup.journal_cap;
+    looked->row = pg->shards[shard];
+    memcpy(looked->lots, pg->lots, sizeof looked->lots);
 }
 
 void check_stores(struct world *self) {
     for (uint32_t k = 0; k < self->shards && !self->failure.is; k++) {
-        struct looked *looked = &self->checks->looked[k];
-        check_shard(self, k);
-        looked->at = stores_master(self, k);
-        looked->changes = lua_store_changes(looked->at);
-        looked->tainted = self->trusted[k].tainted;
+        bool same = self->checks->looked[k].under_pg && redis_is_same(self, k) &&
+                    pg_is_same(self, k);
+        if (!same) look(self, k);
     }
 }
 
 void check_redis_step(struct world *self) {
     bool same = true;
-    for (uint32_t k = 0; k < self->shards && same; k++) {
-        const struct looked *looked = &self->checks->looked[k];
-        const struct lua_store *master = stores_master(self, k);
-        same = looked->at == master && looked->changes == lua_store_changes(master) &&
-               looked->tainted == self->trusted[k].tainted;
-    }
+    for (uint32_t k = 0; k < self->shards && same; k++)
+        same = redis_is_same(self, k);
     if (!same) check_stores(self);
 }
