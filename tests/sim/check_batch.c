@@ -7,12 +7,16 @@
 
 #include "tests/sim/check.h"
 
+/* Answers mostly come in the order of the questions: *from is where to look first. */
 static const struct reserve *asked_by(const struct message *failed, const struct message *in,
-                                      uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
+                                      uint32_t count, uint32_t *from) {
+    for (uint32_t n = 0; n < count; n++) {
+        uint32_t i = (*from + n) % count;
         bool his = in[i].head.type == MSG_reserve && in[i].head.request == failed->head.request &&
                    BODY(&in[i], reserve)->order_id == BODY(failed, failed)->id;
-        if (his) return BODY(&in[i], reserve);
+        if (!his) continue;
+        *from = i + 1;
+        return BODY(&in[i], reserve);
     }
     return NULL;
 }
@@ -38,6 +42,7 @@ static void check_sold(struct world *self, const struct reserved *got,
 
 void check_batch(struct world *self, const struct message *in, uint32_t count,
                  const struct batch *said) {
+    uint32_t from = 0;
     for (uint32_t i = 0; i < said->count; i++) {
         const struct message *message = &said->items[i];
         if (message->head.type == MSG_reserved) {
@@ -46,7 +51,7 @@ void check_batch(struct world *self, const struct message *in, uint32_t count,
         }
         if (message->head.type != MSG_failed) continue;
         if (BODY(message, failed)->problem != PROBLEM_sold_out) continue;
-        const struct reserve *asked = asked_by(message, in, count);
+        const struct reserve *asked = asked_by(message, in, count, &from);
         if (asked == NULL) continue;
         const struct lot_level *level = level_after(said, i, asked->lot_id);
         if (level == NULL || level->available < (int64_t)asked->quantity) continue;

@@ -38,6 +38,10 @@ static void parcel_give(struct flights *self, struct parcel *parcel) {
 
 void flights_give(struct flights *self, const struct flight *flight) {
     if (flight->event == EVENT_message) parcel_give(self, flight->parcel);
+    if (flight->event != EVENT_frame) return;
+    batch_reset(&flight->frame->messages);
+    flight->frame->next = self->spare_frame;
+    self->spare_frame = flight->frame;
 }
 
 static struct parcel *parcel_copy(struct flights *self, const struct message *message) {
@@ -179,6 +183,20 @@ void flights_add(struct flights *self, const struct message *message, uint8_t se
     add(self, &flight);
 }
 
+struct frame *flights_frame(struct flights *self, uint8_t seat, int64_t at) {
+    struct frame *frame = self->spare_frame;
+    if (frame != NULL) {
+        self->spare_frame = frame->next;
+    } else {
+        frame = malloc(sizeof *frame);
+        if (frame == NULL) abort();
+        batch_init(&frame->messages);
+    }
+    struct flight flight = { .at = at, .frame = frame, .event = EVENT_frame, .seat = seat };
+    add(self, &flight);
+    return frame;
+}
+
 void flights_plan(struct flights *self, enum event event, uint8_t seat, uint64_t number,
                   int64_t at) {
     struct flight flight = { .at = at, .number = number, .event = (uint8_t)event, .seat = seat };
@@ -208,6 +226,11 @@ void flights_fini(struct flights *self) {
     heap_fini(self, &self->later);
     for (uint32_t i = 0; self->days != NULL && i < FLIGHT_DAYS; i++)
         heap_fini(self, &self->days[i]);
+    for (struct frame *next, *one = self->spare_frame; one != NULL; one = next) {
+        next = one->next;
+        batch_fini(&one->messages);
+        free(one);
+    }
     for (uint32_t i = 0; i < PARCEL_CLASSES; i++) {
         for (struct parcel *next, *one = self->spare[i]; one != NULL; one = next) {
             next = one->next;

@@ -4,10 +4,11 @@
 #ifndef TESTS_SIM_FLIGHTS_H
 #define TESTS_SIM_FLIGHTS_H
 
-#include "actors/actor.h"
+#include "broker/batch.h"
 
 enum event {
     EVENT_message, /* Arrives at its receiver. */
+    EVENT_frame,   /* Several do, together. */
     EVENT_tick,    /* Of an actor; number: its incarnation. */
     EVENT_wake,    /* A seat has mail. */
     EVENT_shopper, /* number: which, and at which turn of his. */
@@ -29,12 +30,19 @@ struct parcel {
     struct parcel *next; /* While it is free. */
 };
 
+/* Messages under way together. */
+struct frame {
+    struct batch messages;
+    struct frame *next; /* While it is free. */
+};
+
 struct flight {
     int64_t at;
     uint64_t sequence;
     union {
         uint64_t number;
         struct parcel *parcel; /* EVENT_message only. */
+        struct frame *frame;   /* EVENT_frame only. */
     };
     uint8_t event; /* enum event */
     uint8_t seat;  /* Where it happens. */
@@ -59,10 +67,13 @@ struct flights {
     uint32_t days_count;      /* Flights in all of them. */
     uint64_t busy[FLIGHT_DAYS / 64];
     struct parcel *spare[PARCEL_CLASSES];
+    struct frame *spare_frame;
 };
 
 /* Copies the message in. */
 void flights_add(struct flights *self, const struct message *message, uint8_t seat, int64_t at);
+/* An empty frame, on its way already: what is appended before it is taken arrives with it. */
+struct frame *flights_frame(struct flights *self, uint8_t seat, int64_t at);
 void flights_plan(struct flights *self, enum event event, uint8_t seat, uint64_t number,
                   int64_t at);
 /* When the next happens; there is one. */

@@ -59,10 +59,28 @@ static void fly(struct world *self, uint8_t from, uint8_t to, const struct messa
     flights_add(&self->flights, message, to, at);
 }
 
+/* Frames are opened at their first message and closed by the clock. */
+static void ride(struct world *self, uint8_t from, uint8_t to, const struct message *message) {
+    struct link *link = &self->links[from][to];
+    if (link->frame == NULL || link->frame_at != self->now) {
+        int64_t at = self->now + delay(self);
+        if (at < link->last) at = link->last;
+        link->last = at;
+        link->frame = flights_frame(&self->flights, to, at);
+        link->frame_at = self->now;
+    }
+    batch_append(&link->frame->messages, message);
+}
+
 static void post(struct world *self, uint8_t from, uint8_t to, const struct message *message) {
     const struct head *head = &message->head;
     const struct swarm *swarm = &self->swarm;
     struct draw *draw = &self->links_draw;
+    if (world_is_calm(self)) {
+        tell_message(self, message, "");
+        ride(self, from, to, message);
+        return;
+    }
     bool faulty = !self->healed && self->links[from][to].faulty;
     bool victim = !self->healed && head->type == swarm->victim && head->from != PORT_http;
     uint32_t loss = victim ? swarm->victim_loss : faulty ? swarm->loss : 0;

@@ -279,6 +279,24 @@ void seat_arrive(struct world *self, uint8_t number, const struct message *messa
     if (!seat->waking) wake_at(self, number, self->now + service_time(self, seat));
 }
 
+void seat_take_frame(struct world *self, uint8_t number, struct batch *messages) {
+    struct seat *seat = &self->seats[number];
+    if (seat->address == PORT_http || seat->address == PORT_door) { /* They only listen. */
+        for (uint32_t i = 0; i < messages->count && !self->failure.is; i++)
+            handle_one(self, number, &messages->items[i]);
+        return;
+    }
+    if (seat->mail.count == 0) {
+        struct batch empty = seat->mail;
+        seat->mail = *messages;
+        *messages = empty;
+    } else {
+        for (uint32_t i = 0; i < messages->count; i++)
+            batch_append(&seat->mail, &messages->items[i]);
+    }
+    wake_at(self, number, self->now + service_time(self, seat));
+}
+
 static void handle_mail(struct world *self, uint8_t number) {
     struct seat *seat = &self->seats[number];
     for (uint32_t i = 0; i < seat->work.count && !self->failure.is;) {

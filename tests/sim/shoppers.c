@@ -26,7 +26,7 @@ static void begin(struct world *self, struct shopper *shopper) {
     shopper_cheats(self, shopper);
     if (shopper->wish == WISH_vanish)
         done(self, shopper);
-    else
+    else if (!world_is_calm(self))
         shopper_wake(self, shopper, shopper->patience);
 }
 
@@ -40,7 +40,8 @@ static void owns(struct world *self, struct shopper *shopper) {
 void shopper_turn(struct world *self, uint64_t number) {
     struct shopper *shopper = &self->shoppers[number & UINT32_MAX];
     if (shopper->turn != (uint32_t)(number >> TURN_BITS)) return;
-    shopper_wake(self, shopper, shopper->patience);
+    bool buys = shopper->state == SHOPPER_waits || shopper->state == SHOPPER_buys;
+    if (!buys || !world_is_calm(self)) shopper_wake(self, shopper, shopper->patience);
     switch ((enum shopper_state)shopper->state) {
     case SHOPPER_waits: begin(self, shopper); return;
     case SHOPPER_buys: shopper_send(self, shopper, MSG_order_create); return;

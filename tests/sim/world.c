@@ -28,6 +28,7 @@ int64_t world_clock(struct world *self, uint8_t process) {
 static void dispatch(struct world *self, const struct flight *flight) {
     switch ((enum event)flight->event) {
     case EVENT_message: seat_arrive(self, flight->seat, &flight->parcel->message); return;
+    case EVENT_frame: seat_take_frame(self, flight->seat, &flight->frame->messages); return;
     case EVENT_wake: seat_wake(self, flight->seat); return;
     case EVENT_tick: seat_tick(self, flight->seat, flight->number); return;
     case EVENT_restart: seat_restart(self, flight->seat); return;
@@ -39,6 +40,10 @@ static void dispatch(struct world *self, const struct flight *flight) {
     case EVENT_session: real_turn(self, flight->number); return;
     case EVENT_door: operators_turn(self); return;
     }
+}
+
+bool world_is_calm(const struct world *self) {
+    return self->swarm.on == 0 && !self->story;
 }
 
 bool world_step(struct world *self) {

@@ -71,6 +71,8 @@ struct link {
     int64_t clogged_to; /* Nothing arrives before this. */
     int64_t cut_to;     /* What is sent before this is lost. */
     bool faulty;
+    struct frame *frame; /* On its way since frame_at; while that is now, more gets in. */
+    int64_t frame_at;
 };
 
 /* The port of a pair to Redis. */
@@ -248,6 +250,9 @@ struct world *world_open(const struct world_options *options);
 void world_close(struct world *self);
 /* False: nothing is left to happen (never, because of the ticks), or something is wrong. */
 bool world_step(struct world *self);
+/* Nothing goes wrong in this run: then what is sent from one seat to another at one instant travels
+ * together, as it does between nodes, and nobody asks again before he has an answer. */
+bool world_is_calm(const struct world *self);
 /* The whole run: faults, then healing, then late comers who buy the rest, then the sale is closed
  * and settled.  True when all is well. */
 bool world_run(struct world *self);
@@ -280,6 +285,7 @@ uint8_t seat_find(struct world *self, enum address address); /* One that serves 
 void seats_open_pair(struct world *self, uint8_t process);
 void seats_close_pair(struct world *self, uint8_t process);
 void seat_arrive(struct world *self, uint8_t seat, const struct message *message);
+void seat_take_frame(struct world *self, uint8_t seat, struct batch *messages);
 void seat_wake(struct world *self, uint8_t seat);
 void seat_tick(struct world *self, uint8_t seat, uint64_t incarnation);
 void seat_crash(struct world *self, uint8_t seat);
