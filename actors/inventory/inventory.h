@@ -53,6 +53,7 @@ struct inventory_lot {
     enum lot_state state;
     uint32_t per_buyer_limit;
     uint32_t filter_at, filter_size; /* In the pool; size 0 = the pool was full. */
+    uint32_t filter_ids;             /* That are in it. */
     bool changed;                    /* The catalogue has not been told. */
     bool urgent;                     /* In the list of hints that do not wait. */
 };

@@ -37,10 +37,26 @@ struct inventory_lot *inventory_lot(struct inventory *self, int64_t lot_id, uint
     return lot;
 }
 
+/* It was made for the lot's units.  Whoever is under way when they are sold out gets in as well, and
+ * a crowd would fill a small one: it would say "perhaps" of everybody, and no bridge could refuse
+ * anybody by it.  The place of the smaller one in the pool is lost until the next recovery. */
+static void make_room(struct inventory *self, struct inventory_lot *lot) {
+    uint64_t ids = (uint64_t)lot->filter_ids + 1;
+    if (bloom_size(ids) <= lot->filter_size) return;
+    uint32_t size = bloom_size(ids * 4 + self->pending_chain.count);
+    if (size > INVENTORY_FILTERS - self->filters_used) return;
+    bloom_widen(self->filters + self->filters_used, size, self->filters + lot->filter_at,
+                lot->filter_size);
+    lot->filter_at = self->filters_used;
+    lot->filter_size = size;
+    self->filters_used += size;
+}
+
 void inventory_lot_holder(struct inventory *self, int64_t lot_id, int64_t order_id) {
     struct inventory_lot *lot = inventory_lot(self, lot_id, INVENTORY_UNKNOWN_IDS);
     if (lot == NULL || lot->filter_size == 0) return;
-    bloom_add(self->filters + lot->filter_at, lot->filter_size, order_id);
+    make_room(self, lot);
+    if (bloom_add(self->filters + lot->filter_at, lot->filter_size, order_id)) lot->filter_ids++;
 }
 
 static bool sellable(const struct inventory_lot *lot) {

@@ -1,6 +1,7 @@
 #include "actors/lib/bloom.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "actors/lib/idmap.h"
 
@@ -21,6 +22,13 @@ uint32_t bloom_size(uint64_t ids) {
 static uint32_t probe(uint64_t hash, uint32_t number, uint32_t bits) {
     uint32_t step = (uint32_t)(hash >> 32) | 1;
     return ((uint32_t)hash + number * step) & (bits - 1);
+}
+
+/* Which bit an id has is taken modulo the size. */
+void bloom_widen(uint8_t *to, uint32_t to_size, const uint8_t *from, uint32_t size) {
+    assert(size_good(size) && size_good(to_size) && to_size >= size);
+    for (uint32_t at = 0; at < to_size; at += size)
+        memcpy(to + at, from, size);
 }
 
 bool bloom_add(uint8_t *filter, uint32_t size, int64_t id) {

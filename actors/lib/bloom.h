@@ -15,6 +15,10 @@ enum { BLOOM_MIN = 64, BLOOM_MAX = 65536, BLOOM_BITS_PER_ID = 16 };
  * that is more than BLOOM_MAX. */
 uint32_t bloom_size(uint64_t ids);
 
+/* The same filter in more bytes, with room for more ids: what it finds it finds still, and no more
+ * of those that were not added.  `to` has to_size bytes, at least `size`. */
+void bloom_widen(uint8_t *to, uint32_t to_size, const uint8_t *from, uint32_t size);
+
 /* True when a bit changed, so: when the id was certainly not there before. */
 bool bloom_add(uint8_t *filter, uint32_t size, int64_t id);
 

@@ -260,6 +260,24 @@ static void sold_out_is_told_at_once_with_its_holders(void **state) {
     assert_int_equal(SENT(ACTOR_bridge, lot_hint)->available, 1);
 }
 
+/* Few units and a crowd under way: its ids must not make the filter say "perhaps" of everybody. */
+static void a_crowd_under_way_leaves_strangers_strangers(void **state) {
+    (void)state;
+    enum { CROWD = 3000 };
+    uint32_t strangers = 0;
+    make_ready(5, 12, "1:11:5:1;");
+    level(12, 1);
+    for (int64_t i = 0; i < CROWD; i++)
+        reserve((uint64_t)i + 1, 100000 + i);
+    level(0, 2);
+    assert_true(in_last_hint(11));
+    for (int64_t i = 0; i < CROWD; i++)
+        assert_true(in_last_hint(100000 + i));
+    for (int64_t id = 1000; id < 2000; id++)
+        strangers += in_last_hint(id);
+    assert_true(strangers < 50);
+}
+
 static void hints_are_repeated_before_they_die(void **state) {
     (void)state;
     make_ready(5, 0, "1:11:5:1;");
@@ -333,6 +351,7 @@ int main(void) {
         TEST(too_many_under_way_are_overloaded),
         TEST(while_recovering_the_writer_is_told_to_come_again),
         TEST(sold_out_is_told_at_once_with_its_holders),
+        TEST(a_crowd_under_way_leaves_strangers_strangers),
         TEST(hints_are_repeated_before_they_die),
         TEST(an_answer_that_does_not_come_makes_a_holder),
         TEST(the_catalogue_hears_of_changes),

@@ -232,6 +232,19 @@ static void bloom_never_forgets(void **state) {
     assert_true(bloom_size(UINT64_MAX) == BLOOM_MAX);
 }
 
+static void bloom_widened_is_the_same(void **state) {
+    (void)state;
+    static uint8_t few[BLOOM_MIN], many[BLOOM_MAX];
+    for (int64_t id = 1; id <= 12; id++)
+        bloom_add(few, sizeof few, id * 7919);
+    bloom_widen(many, sizeof many, few, sizeof few);
+    for (int64_t id = 1; id <= 12; id++)
+        assert_true(bloom_may_have(many, sizeof many, id * 7919));
+    for (int64_t id = 1; id <= 1000; id++)
+        assert_int_equal(bloom_may_have(many, sizeof many, -id),
+                         bloom_may_have(few, sizeof few, -id));
+}
+
 static void bloom_knowing_nothing_says_perhaps(void **state) {
     (void)state;
     uint8_t filter[BLOOM_MIN] = { 0 };
@@ -259,6 +272,7 @@ int main(void) {
         cmocka_unit_test(slots_and_chain),
         cmocka_unit_test(chunks_keep_texts),
         cmocka_unit_test(bloom_never_forgets),
+        cmocka_unit_test(bloom_widened_is_the_same),
         cmocka_unit_test(bloom_knowing_nothing_says_perhaps),
         cmocka_unit_test(hash_is_fixed),
     };
