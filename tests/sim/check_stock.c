@@ -52,17 +52,19 @@ struct hold {
 };
 
 static bool next_hold(const struct blob *field, uint32_t *at, uint32_t shard, struct hold *hold) {
-    int64_t part[4] = { 0 };
-    uint32_t n = 0;
+    int64_t part[5] = { 0 };
+    const char *byte = field->at + *at, *end = field->at + field->size;
     if (*at >= field->size) return false;
-    for (; *at < field->size && field->at[*at] != ';'; ++*at) {
-        char byte = field->at[*at];
-        if (byte == ':')
-            n++;
-        else if (n < 4)
-            part[n] = part[n] * 10 + (byte - '0');
+    for (uint32_t n = 0; n < 5 && byte < end && *byte != ';'; n++) {
+        int64_t value = 0; /* Of the fifth part, were there one, nothing is kept. */
+        while (byte < end && *byte != ':' && *byte != ';')
+            value = value * 10 + (*byte++ - '0');
+        part[n] = value;
+        if (byte < end && *byte == ':') byte++;
     }
-    ++*at;
+    while (byte < end && *byte != ';')
+        byte++;
+    *at = (uint32_t)(byte - field->at) + 1;
     *hold =
         (struct hold){ part[0], rid_make(shard, (uint32_t)part[1], (uint64_t)part[2]), part[3] };
     return true;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 8, CHILDREN = 4 };
+enum { ALIGN = 8, CHILDREN = 4, FRAME_KEPT = 1024 };
 
 static size_t rounded(size_t size) {
     return (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
@@ -39,6 +39,8 @@ static void parcel_give(struct flights *self, struct parcel *parcel) {
 void flights_give(struct flights *self, const struct flight *flight) {
     if (flight->event == EVENT_message) parcel_give(self, flight->parcel);
     if (flight->event != EVENT_frame) return;
+    /* A large one is many chunks to go through whenever it is emptied. */
+    if (flight->frame->messages.capacity > FRAME_KEPT) batch_fini(&flight->frame->messages);
     batch_reset(&flight->frame->messages);
     flight->frame->next = self->spare_frame;
     self->spare_frame = flight->frame;
