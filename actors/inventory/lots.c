@@ -37,9 +37,10 @@ struct inventory_lot *inventory_lot(struct inventory *self, int64_t lot_id, uint
     return lot;
 }
 
-/* It was made for the lot's units.  Whoever is under way when they are sold out gets in as well, and
- * a crowd would fill a small one: it would say "perhaps" of everybody, and no bridge could refuse
- * anybody by it.  The place of the smaller one in the pool is lost until the next recovery. */
+/* It was made for the lot's units.  Whoever is under way when they are sold out gets in as well,
+ * and a crowd would fill a small one: it would say "perhaps" of everybody, and no bridge could
+ * refuse anybody by it.  The place of the smaller one in the pool is lost until the next recovery.
+ */
 static void make_room(struct inventory *self, struct inventory_lot *lot) {
     uint64_t ids = (uint64_t)lot->filter_ids + 1;
     if (bloom_size(ids) <= lot->filter_size) return;

@@ -24,8 +24,8 @@ extern const struct checker check_oversell, check_kept, check_once, check_contra
     check_limit, check_money, check_race, check_outbox, check_fence, check_own_writes,
     check_fairness, check_two_sided, check_right_answer, check_shards;
 
-/* What the checkers remember of an order in PostgreSQL.  Every row is compared with its shadow after
- * every commit (check_race.c); the checkers behind it look at those that are not the same. */
+/* What the checkers remember of an order in PostgreSQL.  Every row is compared with its shadow
+ * after every commit (check_race.c); the checkers behind it look at those that are not the same. */
 struct shadow {
     int64_t order_id, rid, price, pay_by, user_id, lot_id;
     int64_t seen_at;            /* Its commit. */
@@ -38,7 +38,7 @@ struct shadow {
 
 /* What the shadows of a lot's orders add up to. */
 struct lot_sums {
-    int64_t units;           /* Held. */
+    int64_t units;            /* Held. */
     uint32_t holding, unpaid; /* Orders. */
 };
 

@@ -50,8 +50,7 @@ static void link_up(struct world *self, struct shadow *shadow) {
         uint32_t room = checks->buyers_room;
         checks->of_buyer =
             world_grow(checks->of_buyer, room, &checks->buyers_room, sizeof *checks->of_buyer);
-        memset(checks->of_buyer + room, 0,
-               (checks->buyers_room - room) * sizeof *checks->of_buyer);
+        memset(checks->of_buyer + room, 0, (checks->buyers_room - room) * sizeof *checks->of_buyer);
     }
     shadow->before = checks->of_buyer[buyer];
     checks->of_buyer[buyer] = (uint32_t)(shadow - checks->shadows) + 1;

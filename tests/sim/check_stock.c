@@ -270,8 +270,8 @@ static void look(struct world *self, uint32_t shard) {
 
 void check_stores(struct world *self) {
     for (uint32_t k = 0; k < self->shards && !self->failure.is; k++) {
-        bool same = self->checks->looked[k].under_pg && redis_is_same(self, k) &&
-                    pg_is_same(self, k);
+        bool same =
+            self->checks->looked[k].under_pg && redis_is_same(self, k) && pg_is_same(self, k);
         if (!same) look(self, k);
     }
 }

@@ -282,8 +282,10 @@ void seat_arrive(struct world *self, uint8_t number, const struct message *messa
 void seat_take_frame(struct world *self, uint8_t number, struct batch *messages) {
     struct seat *seat = &self->seats[number];
     if (seat->address == PORT_http || seat->address == PORT_door) { /* They only listen. */
-        for (uint32_t i = 0; i < messages->count && !self->failure.is; i++)
+        for (uint32_t i = 0; i < messages->count && !self->failure.is; i++) {
+            if (seat->address == PORT_http) shoppers_fetch_answer(self, messages, i);
             handle_one(self, number, &messages->items[i]);
+        }
         return;
     }
     if (seat->mail.count == 0) {

@@ -13,6 +13,8 @@ enum { TURN_BITS = 32 };
 
 static void done(struct world *self, struct shopper *shopper) {
     if (shopper->state == SHOPPER_done) return;
+    free(self->tickets[shopper->ticket].sealed);
+    self->tickets[shopper->ticket].sealed = NULL;
     shopper->state = SHOPPER_done;
     shopper->turn++;
     self->shoppers_done++;
@@ -233,6 +235,29 @@ void shoppers_answer(struct world *self, const struct message *in) {
     }
 }
 
+void shoppers_fetch_turn(const struct world *self, uint32_t index, bool soon) {
+    const struct shopper *shopper = &self->shoppers[index];
+    __builtin_prefetch(shopper);
+    __builtin_prefetch((const char *)shopper + sizeof *shopper - 1);
+    if (soon) __builtin_prefetch(&self->tickets[shopper->ticket]);
+}
+
+void shoppers_fetch_answer(const struct world *self, const struct batch *answers, uint32_t at) {
+    enum { REQUEST_AHEAD = 12, SHOPPER_AHEAD = 6 };
+    for (uint32_t ahead = SHOPPER_AHEAD; ahead <= REQUEST_AHEAD; ahead += SHOPPER_AHEAD) {
+        if (at + ahead >= answers->count) return;
+        uint64_t number = answers->items[at + ahead].head.request;
+        if (number == 0 || number > self->request_count) continue;
+        const struct request *request = &self->requests[number - 1];
+        if (ahead == REQUEST_AHEAD) {
+            __builtin_prefetch(request);
+        } else {
+            shoppers_fetch_turn(self, request->shopper, false);
+            __builtin_prefetch(&self->tickets[request->ticket]);
+        }
+    }
+}
+
 /* ---- The crowd ---- */
 
 uint32_t shopper_add(struct world *self, const struct shopper *plan) {
@@ -279,6 +304,8 @@ void shoppers_close(struct world *self) {
         free(self->shoppers[i].receipt);
     for (uint32_t i = 0; i < self->ticket_count; i++)
         free(self->tickets[i].told);
+    for (uint32_t i = 0; i < self->ticket_count; i++)
+        free(self->tickets[i].sealed);
     free(self->shoppers);
     free(self->tickets);
     free(self->requests);

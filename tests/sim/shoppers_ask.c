@@ -55,6 +55,18 @@ static void seal(const struct world *self, uint32_t ticket, char text[SEAL_TEXT_
     seal_write(&self->keys, MSG_ticket_claims, &claims, text);
 }
 
+/* A ticket is sealed once, as it is issued once. */
+static void show(struct world *self, uint32_t number, char text[SEAL_TEXT_MAX + 1]) {
+    struct ticket *ticket = &self->tickets[number];
+    if (ticket->sealed == NULL) {
+        seal(self, number, text);
+        ticket->sealed = strdup(text);
+        if (ticket->sealed == NULL) abort();
+    } else {
+        memcpy(text, ticket->sealed, strlen(ticket->sealed) + 1);
+    }
+}
+
 /* ---- Asking ---- */
 
 void shopper_wake(struct world *self, struct shopper *shopper, int64_t after) {
@@ -94,7 +106,7 @@ static void send_create(struct world *self, const struct shopper *shopper, enum 
     char text[SEAL_TEXT_MAX + 1];
     uint32_t index = (uint32_t)(shopper - self->shoppers), ticket = shopper->ticket;
     if (cheat == CHEAT_foreign) ticket = (ticket + 1) % self->ticket_count;
-    seal(self, ticket, text);
+    show(self, ticket, text);
     if (cheat == CHEAT_forged) text[strlen(text) / 2] ^= 1;
     uint32_t quantity = shopper->quantity + (cheat == CHEAT_quantity);
     struct order_create want = { .ticket = text_of(text),

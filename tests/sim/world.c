@@ -9,7 +9,13 @@
 #include "tests/sim/real.h"
 
 /* Undecided for so long after the faults have stopped is undecided for ever. */
-enum { QUIET_LIMIT_S = 480, LATE_LIMIT_S = 120, END_LIMIT_S = 180, LATE_COMMITS_S = 4 };
+enum {
+    QUIET_LIMIT_S = 480,
+    LATE_LIMIT_S = 120,
+    END_LIMIT_S = 180,
+    LATE_COMMITS_S = 4,
+    FETCHED = 5
+};
 
 void *world_grow(void *rows, uint32_t count, uint32_t *room, size_t size) {
     return model_pg_grow(rows, count, room, size);
@@ -46,11 +52,20 @@ bool world_is_calm(const struct world *self) {
     return self->swarm.on == 0 && !self->story;
 }
 
+static void fetch_ahead(const struct world *self) {
+    const struct flight_heap *next = &self->flights.now;
+    for (uint32_t i = 0; i < next->count && i < FETCHED; i++) {
+        if (next->items[i].event != EVENT_shopper) continue;
+        shoppers_fetch_turn(self, (uint32_t)next->items[i].number, i == 0);
+    }
+}
+
 bool world_step(struct world *self) {
     if (self->failure.is || self->flights.count == 0) return false;
     self->now = flights_next(&self->flights);
     struct flight flight = flights_take(&self->flights);
     self->step++;
+    fetch_ahead(self);
     dispatch(self, &flight);
     flights_give(&self->flights, &flight);
     return !self->failure.is;

@@ -128,6 +128,7 @@ struct ticket {
     int64_t yes_at; /* First told of the order; 0 = never. */
     int64_t *told;  /* rids told void or (negative) refused, or NULL. */
     uint8_t told_count;
+    char *sealed; /* Its text, or NULL: sealed when it is first sent, kept until he is done. */
     bool altered; /* Was also used for something else. */
     bool excused; /* What he was told is gone with a server of PostgreSQL. */
 };
@@ -346,6 +347,10 @@ void shoppers_close(struct world *self);
 uint32_t shopper_add(struct world *self, const struct shopper *plan);
 void shopper_turn(struct world *self, uint64_t number);
 void shoppers_answer(struct world *self, const struct message *in);
+/* A crowd is larger than the processor's cache: what the next turns and answers need is fetched
+ * while this one is handled.  Changes nothing. */
+void shoppers_fetch_turn(const struct world *self, uint32_t index, bool soon);
+void shoppers_fetch_answer(const struct world *self, const struct batch *answers, uint32_t at);
 void shoppers_late_comers(struct world *self);
 void shoppers_restock(struct world *self, int64_t lot_id, uint32_t count);
 /* shoppers_ask.c: what they send. */
