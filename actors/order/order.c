@@ -46,6 +46,7 @@ static void init(void *state, const struct actor_setup *setup) {
     if (self->asked_max > ORDER_ROWS_MAX) self->asked_max = ORDER_ROWS_MAX;
     self->journal.unread = true;
     memcpy(&self->recover_request, setup->seed, sizeof self->recover_request);
+    memcpy(&self->born, setup->seed + sizeof self->recover_request, sizeof self->born);
 }
 
 /* What we knew of undos under way is lost: only a new installation makes the counter right. */

@@ -82,7 +82,7 @@ struct order_waiter {
     struct head head;
     int64_t rid, order_id, user_id;
     int64_t since, asked_at;
-    uint32_t generation;
+    uint32_t generation; /* How often this place has been used, from `born` on. */
     uint32_t quantity;
     uint64_t address; /* Its hash; 0 = not known. */
     bool used, told_held;
@@ -137,6 +137,7 @@ struct order {
     bool recovered; /* Inventory has recovered since our start. */
     uint64_t recover_request;
     uint64_t returns_begun; /* From a random number on. */
+    uint32_t born; /* Where generations begin: what was sent to one who crashed is nobody's here. */
     int64_t recover_at;
     int64_t fence_at; /* recover was asked for because of a fence. */
 

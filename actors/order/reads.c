@@ -31,11 +31,15 @@ void order_on_get(struct order *self, const struct message *in, struct outbox *o
     order_find->rid = want->rid != 0 ? want->rid : waiting_rid(self, want);
 }
 
+static uint64_t list_number(const struct order *self, uint32_t slot) {
+    uint32_t generation = (self->lists[slot].generation + self->born) & 0x3fffffff;
+    return list_mark | (uint64_t)generation << 32 | slot;
+}
+
 static struct order_list_slot *find_list(struct order *self, uint64_t request) {
-    struct order_list_slot *list = &self->lists[(uint32_t)request % ORDER_LISTS_MAX];
-    bool right = order_is_list(request) && list->used &&
-                 list->generation == (uint32_t)((request & ~list_mark) >> 32);
-    return right ? list : NULL;
+    uint32_t slot = (uint32_t)request % ORDER_LISTS_MAX;
+    struct order_list_slot *list = &self->lists[slot];
+    return list->used && list_number(self, slot) == request ? list : NULL;
 }
 
 void order_on_list(struct order *self, const struct message *in, int64_t now, struct outbox *out) {
@@ -48,13 +52,12 @@ void order_on_list(struct order *self, const struct message *in, int64_t now, st
     }
     uint32_t limit = want->limit != 0 ? want->limit : LIMIT_USUAL;
     *list = (struct order_list_slot){ .head = in->head,
-                                      .generation = (list->generation + 1) & 0x3fffffff,
+                                      .generation = list->generation + 1,
                                       .limit = limit < LIMIT_MOST ? limit : LIMIT_MOST,
                                       .since = now,
                                       .used = true };
-    uint64_t request = list_mark | (uint64_t)list->generation << 32 | slot;
     struct order_rows_get *get =
-        ASK(out, PORT_pg_shop, order_rows_get, ACTOR_order, request, in->head.trace);
+        ASK(out, PORT_pg_shop, order_rows_get, ACTOR_order, list_number(self, slot), in->head.trace);
     get->user_id = want->user_id;
     get->before = want->cursor != 0 ? want->cursor : ID_MAX;
     get->limit = list->limit + 1; /* One more tells whether there is a next page. */

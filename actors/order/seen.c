@@ -14,15 +14,14 @@ static const int64_t life = 2000 * MILLISECOND; /* By then the bridge has answer
 static const int64_t again_after = 25 * MILLISECOND, lost_after = 500 * MILLISECOND;
 
 static uint64_t number_of(const struct order *self, uint32_t slot) {
-    return (uint64_t)self->waiters[slot].generation << 32 | slot;
+    return (uint64_t)((self->waiters[slot].generation + self->born) & 0x3fffffff) << 32 | slot;
 }
 
 static struct order_waiter *find(struct order *self, uint64_t number) {
     uint32_t slot = (uint32_t)number;
     if (slot >= ORDER_WAITERS_MAX) return NULL;
     struct order_waiter *waiter = &self->waiters[slot];
-    bool right = waiter->used && waiter->generation == (uint32_t)(number >> 32);
-    return right ? waiter : NULL;
+    return waiter->used && number_of(self, slot) == number ? waiter : NULL;
 }
 
 static void ask(struct order *self, uint32_t slot, int64_t now, struct outbox *out) {
@@ -109,7 +108,7 @@ void order_seen(struct order *self, const struct message *in, int64_t now, struc
                                      .since = now,
                                      .quantity = place->quantity,
                                      .address = hash_of(place->address),
-                                     .generation = (waiter->generation + 1) & 0x3fffffff,
+                                     .generation = waiter->generation + 1,
                                      .used = true };
     chain_append(&self->seen, slot);
     if (!undecided_here(self, place->rid)) {
@@ -125,7 +124,7 @@ void order_seen(struct order *self, const struct message *in, int64_t now, struc
 void order_on_seen_found(struct order *self, const struct message *in, struct outbox *out) {
     const struct order_view *got = BODY(in, order_view);
     struct order_waiter *waiter = find(self, in->head.request);
-    if (waiter == NULL) return;
+    if (waiter == NULL || got->order_id != waiter->order_id) return;
     waiter->asking = false;
     struct message cause = { .head = waiter->head };
     bool other = got->rid != 0 && got->rid != waiter->rid;

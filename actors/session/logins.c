@@ -22,14 +22,15 @@ struct login *login_start(struct session *self, const struct message *in, int64_
 }
 
 uint64_t login_number(const struct session *self, const struct login *login) {
-    return (uint64_t)login->generation << 32 | (uint64_t)(login - self->logins);
+    uint32_t generation = login->generation + self->born;
+    return (uint64_t)generation << 32 | (uint64_t)(login - self->logins);
 }
 
 struct login *login_waiting(struct session *self, const struct message *in, enum login_step step) {
     uint64_t index = in->head.request & UINT32_MAX;
     if (in->head.origin != ACTOR_session || index >= LOGINS_MAX) return NULL;
     struct login *login = &self->logins[index];
-    bool same = login->used && login->generation == (uint32_t)(in->head.request >> 32);
+    bool same = login->used && login_number(self, login) == in->head.request;
     return same && login->step == step ? login : NULL;
 }
 

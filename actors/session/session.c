@@ -28,6 +28,7 @@ static void init(void *state, const struct actor_setup *setup) {
     self->shards = setup->shards > 0 ? setup->shards : 1;
     self->ids.worker = self->order_ids.worker = setup->worker;
     memcpy(&self->catalogue.number, setup->seed, sizeof self->catalogue.number);
+    memcpy(&self->born, setup->seed + 8, sizeof self->born);
     memcpy(self->seed, setup->seed, sizeof self->seed);
 }
 

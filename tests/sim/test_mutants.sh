@@ -20,8 +20,9 @@ trap 'rm -rf "$work"' EXIT
 # docs/proof.md has the table of what was caught by what, and says which holes have none (H17, H22).
 # Guards that cannot be missed alone, because others stand before them, lack those as well here.
 # mutant NAME GUARD FILE SED WHAT [TEST]: the sed script sees the whole file as one line (-z).  Several
-# files: FILE and SED are lists, separated by a line feed.  TEST: unit/test_x, contract/test_x, or
-# sim/real: the simulator with --store=real.
+# files: FILE and SED are lists, separated by a line feed.  TEST: unit/test_x, contract/test_x,
+# sim/real: the simulator with --store=real, or options of the simulator (--…) with which it is found
+# sooner.
 mutant() {
     printf '%s\n' "$1" >>"$work/names"
     printf '%s' "$2" >"$work/$1.guard"
@@ -130,7 +131,7 @@ mutant unverified 3.4 actors/inventory/recovery.c \
     'an open shard never asks Redis who it is'
 mutant unlooked 3.4 actors/inventory/lots.c \
     's/look_again\(self, lot, out\);/(void)look_again;/' \
-    'a sold-out level is believed for ever'
+    'a sold-out level is believed for ever' '--shards 1'
 mutant late_kept G10 actors/payment/late.c \
     's/default: return true;/default: return false;/' \
     'late money that gets no unit does not go back'
@@ -310,7 +311,8 @@ make_mutant() { # one object for each changed file; Lua and SQL travel in one, w
 
 simulate() { # [OPTION…]
     local line
-    line=$(timeout "$most" "$folder/program" sim "$@" --seeds "1..$seeds" --summary --first 2>/dev/null |
+    # shellcheck disable=SC2086
+    line=$(timeout "$most" "$folder/program" sim "$@" --seeds "1..$seeds" $options --summary --first 2>/dev/null |
         grep -m1 '^seed ')
     echo "${line:-survived}"
 }
@@ -328,8 +330,9 @@ run_test() { # "test NAME: what failed in it"
 }
 
 try() {
-    local name=$1 folder=$work/$1 line= began=$EPOCHREALTIME test
-    test=$(cat "$work/$1.test")
+    local name=$1 folder=$work/$1 line= began=$EPOCHREALTIME test options
+    test=$(cat "$work/$1.test") options=
+    [[ $test = --* ]] && options=$test test=
     mkdir -p "$folder"
     if make_mutant "$name" >"$folder/log" 2>&1; then
         began=$EPOCHREALTIME
@@ -357,7 +360,7 @@ done <"$work/names")}
 controls=
 for name in $names; do
     test=$(cat "$work/$name.test")
-    [ -z "$test" ] || [ "$test" = sim/real ] || [ -e "$work/${test//\//-}.test" ] && continue
+    [[ -z $test || $test = sim/real || $test = --* || -e $work/${test//\//-}.test ]] && continue
     for part in file sed; do : >"$work/${test//\//-}.$part"; done
     printf '%s' "$test" >"$work/${test//\//-}.test"
     controls="$controls ${test//\//-}"

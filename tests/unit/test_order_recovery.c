@@ -65,6 +65,32 @@ static void seen_before_the_decision_is_asked_until_found(void **state) {
     assert_int_equal(self()->waiters_free.used, 0);
 }
 
+/* Both stand in the first place of their table; a host draws another seed at each start. */
+static void an_answer_to_one_who_crashed_is_nobodys(void **state) {
+    (void)state;
+    seen(900, 1, 11);
+    struct message found = LAST(PORT_pg_shop, order_find);
+    probe.head = (struct head){ .origin = ACTOR_bridge, .request = 901 };
+    GIVE(ACTOR_bridge, order_list, .user_id = USER);
+    struct message listed = LAST(PORT_pg_shop, order_rows_get);
+    memset(probe.setup.seed, 9, sizeof probe.setup.seed);
+    probe.head = (struct head){ 0 };
+    probe_restart(&probe);
+    seen(902, 2, 12);
+    probe.head = (struct head){ .origin = ACTOR_bridge, .request = 903 };
+    GIVE(ACTOR_bridge, order_list, .user_id = USER + 1);
+    probe.head = (struct head){ 0 };
+    ANSWER_TO(&found, order_view, .order_id = 11, .state = order_state_awaiting_payment);
+    ANSWER_TO(&listed, order_view, .order_id = 11, .state = order_state_awaiting_payment);
+    ANSWER_TO(&listed, rows_end, .what = MSG_order_rows_get, .count = 1);
+    assert_int_equal(COUNT(ACTOR_bridge, order_view), 0);
+    assert_int_equal(COUNT(ACTOR_bridge, rows_end), 0);
+    assert_int_equal(self()->waiters_free.used, 1); /* He waits for his own. */
+    struct message ask = LAST(PORT_pg_shop, order_find);
+    ANSWER_TO(&ask, order_view, .order_id = 11, .state = order_state_awaiting_payment);
+    assert_int_equal(COUNT(ACTOR_bridge, order_view), 0); /* Not even under his number. */
+}
+
 /* The ticket was refused before, and has a new reservation now: the old refusal is no answer. */
 static void an_older_refusal_is_not_the_answer(void **state) {
     (void)state;
@@ -231,6 +257,7 @@ int main(void) {
         TEST(a_double_click_waits_for_the_same_decision),
         TEST(another_purchase_is_a_duplicate),
         TEST(seen_before_the_decision_is_asked_until_found),
+        TEST(an_answer_to_one_who_crashed_is_nobodys),
         TEST(an_older_refusal_is_not_the_answer),
         TEST(a_settled_lot_has_orders_or_nothing),
         TEST(waiters_are_bounded_and_leave),

@@ -18,7 +18,7 @@ static struct session *session;
 static struct batch sent;
 static int64_t now;
 
-static int set_up(void **state) {
+static int set_up_with(void **state, uint8_t seed) {
     (void)state;
     struct actor_setup setup = { .keys = &keys,
                                  .access_life = 900 * second,
@@ -27,13 +27,17 @@ static int set_up(void **state) {
                                  .login_failures_max = 10,
                                  .ticket_life = 1800 * second,
                                  .ticket_lead = 3600 * second,
-                                 .cancels_max = 3,
-                                 .seed = { 5 } };
+                                 .cancels_max = 3 };
+    memset(setup.seed, seed, sizeof setup.seed);
     session = calloc(1, sizeof *session);
     session_type.init(session, &setup);
     batch_init(&sent);
     now = start;
     return 0;
+}
+
+static int set_up(void **state) {
+    return set_up_with(state, 5);
 }
 
 static int tear_down(void **state) {
@@ -173,6 +177,21 @@ static void test_log_in(void **state) {
     crypto_generichash(hash, 32, token, 32, NULL, 0);
     assert_memory_equal(hash, kept_hash, 32); /* What is kept is the hash of what is given. */
     assert_nothing_under_way();
+}
+
+/* Both stand in the first place; "yes" about one password must not let in who gave another. */
+static void test_an_answer_to_one_who_crashed_is_nobodys(void **state) {
+    log_in("secret-1");
+    answer(MSG_account_row, &ann);
+    uint64_t number = sent.items[0].head.request;
+    tear_down(state);
+    set_up_with(state, 6);
+    log_in("another-1");
+    answer(MSG_account_row, &ann);
+    only(PORT_hash, MSG_hash_check);
+    struct hash_checked yes = { .match = 1 };
+    give_to(number, ACTOR_session, MSG_hash_checked, &yes);
+    assert_int_equal(sent.count, 0);
 }
 
 static void test_wrong_password_says_no_more_than_unknown_login(void **state) {
@@ -409,6 +428,7 @@ int main(void) {
         TEST(test_login_names),
         TEST(test_registration),
         TEST(test_log_in),
+        TEST(test_an_answer_to_one_who_crashed_is_nobodys),
         TEST(test_wrong_password_says_no_more_than_unknown_login),
         TEST(test_locked_banned_busy),
         TEST(test_refresh_and_log_out),
