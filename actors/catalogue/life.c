@@ -165,6 +165,15 @@ void catalogue_on_lot_level(struct catalogue *self, const struct message *in, in
     }
 }
 
+/* Twice in a row PostgreSQL calls illegal what is legal by the row we have: a standby that lags has
+ * taken over, perhaps, and its row is older than ours, which we would not believe.  A shard's
+ * recovery tells that only where we have heard of the shard before. */
+static void look_for_older_rows(struct catalogue *self, struct catalogue_sale *sale, int64_t now) {
+    if (++sale->refused < 2) return;
+    sale->refused = 0;
+    if (self->again_at == 0) self->again_at = now;
+}
+
 /* Refused for good, or only not now? */
 static bool is_definite(enum problem problem) {
     return problem == PROBLEM_illegal_state || problem == PROBLEM_not_found;
@@ -193,6 +202,7 @@ void catalogue_on_sale_failed(struct catalogue *self, const struct message *in, 
     } else if (is_definite(failed->problem)) {
         sale->goal = sale_state_none;
         sale->missed = false;
+        look_for_older_rows(self, sale, now);
         catalogue_fail_waiters(self, sale->sale_id, sale_state_none, failed->problem,
                                failed->detail, out);
         /* PostgreSQL sees the sale elsewhere than we do. */

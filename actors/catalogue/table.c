@@ -125,6 +125,7 @@ void catalogue_learn_sale(struct catalogue *self, const struct sale_view *view, 
     if (sale == NULL || view->version <= sale->version) return;
     bool moved = sale->state != view->state, fresh = sale->state == sale_state_none;
     sale->version = view->version;
+    sale->refused = 0;
     sale->state = view->state;
     sale->opens_at = view->opens_at;
     sale->closes_at = view->closes_at;

@@ -128,6 +128,16 @@ static void settle_all(struct world *self) {
     }
 }
 
+/* A unit that came back just now is offered.  What an operator asked for long ago may only have
+ * arrived meanwhile: nobody buys from a sale that he has paused. */
+static void until_offered(struct world *self) {
+    int64_t end = self->now + LATE_LIMIT_S * SIM_SECOND;
+    do {
+        world_pass(self, SIM_SECOND + 500 * SIM_MS);
+    } while (!self->failure.is && self->now < end && !operators_content(self));
+    if (!operators_content(self)) not_quiet(self, LATE_LIMIT_S);
+}
+
 bool world_run(struct world *self) {
     world_pass(self, self->swarm.ends);
     faults_heal(self);
@@ -137,8 +147,7 @@ bool world_run(struct world *self) {
     }
     if (!self->failure.is) check_end(self);
     if (!self->failure.is) {
-        /* A unit that came back just now is offered. */
-        world_pass(self, SIM_SECOND + 500 * SIM_MS);
+        until_offered(self);
         self->quiet_at = self->now;
         shoppers_late_comers(self);
         if (!until_quiet(self, LATE_LIMIT_S * SIM_SECOND)) not_quiet(self, LATE_LIMIT_S);
