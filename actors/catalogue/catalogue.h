@@ -47,7 +47,7 @@ struct catalogue_sale {
     char title[CATALOGUE_TITLE_MAX];
 
     enum sale_state goal; /* Where it goes by itself; none = it stays. */
-    uint32_t refused; /* Moves, one after the other, that PostgreSQL calls illegal. */
+    uint32_t refused;     /* Moves, one after the other, that PostgreSQL calls illegal. */
     bool missed;     /* Closing time came before it was opened: never open in the hot counter. */
     bool lots_stale; /* PostgreSQL moved the lots along; their rows are to be read again. */
     enum message_id asking; /* Question under way at PostgreSQL; 0 = none. */

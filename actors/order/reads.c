@@ -56,8 +56,8 @@ void order_on_list(struct order *self, const struct message *in, int64_t now, st
                                       .limit = limit < LIMIT_MOST ? limit : LIMIT_MOST,
                                       .since = now,
                                       .used = true };
-    struct order_rows_get *get =
-        ASK(out, PORT_pg_shop, order_rows_get, ACTOR_order, list_number(self, slot), in->head.trace);
+    struct order_rows_get *get = ASK(out, PORT_pg_shop, order_rows_get, ACTOR_order,
+                                     list_number(self, slot), in->head.trace);
     get->user_id = want->user_id;
     get->before = want->cursor != 0 ? want->cursor : ID_MAX;
     get->limit = list->limit + 1; /* One more tells whether there is a next page. */

@@ -79,7 +79,8 @@ struct session {
     struct id_source ids;
     struct id_source order_ids; /* With the shard in it; nobody else makes them. */
     uint8_t seed[32];
-    uint32_t born; /* Where generations of logins begin: an answer to one who crashed is nobody's here. */
+    /* Where generations of logins begin: an answer to one who crashed is nobody's here. */
+    uint32_t born;
     uint64_t drawn; /* Numbers drawn from the seed so far. */
     int64_t access_life, refresh_life, idle, ticket_life, ticket_lead;
     uint32_t login_failures_max, cancels_max;
