@@ -21,8 +21,8 @@ trap 'rm -rf "$work"' EXIT
 # Guards that cannot be missed alone, because others stand before them, lack those as well here.
 # mutant NAME GUARD FILE SED WHAT [TEST]: the sed script sees the whole file as one line (-z).  Several
 # files: FILE and SED are lists, separated by a line feed.  TEST: unit/test_x, contract/test_x,
-# sim/real: the simulator with --store=real, or options of the simulator (--…) with which it is found
-# sooner.
+# sim/real: the simulator with --store=real; options of the simulator (--…), alone or behind
+# sim/real, with which it is found sooner.
 mutant() {
     printf '%s\n' "$1" >>"$work/names"
     printf '%s' "$2" >"$work/$1.guard"
@@ -46,7 +46,7 @@ mutant undo_twice 3.2 broker/redis/settle.lua \
     "s/[^\n]*-- guard: undo_once\n/if not from or held == '0' then lot.changed = true lot.available = lot.available + units lot.version = lot.version + 1 return '1' end\n/" \
     'an undo that comes again gives units again'
 mutant undo_epoch H6 broker/redis/settle.lua 's/[^\n]*-- guard: undo_epoch\n//' \
-    'an undo of an older epoch is applied to what was installed since'
+    'an undo of an older epoch is applied to what was installed since' '--shards 1'
 mutant all_or_nothing H3 broker/redis/reserve.lua \
     "s/if lot\.available < quantity then return 'O' end/if lot.short or lot.available < quantity then lot.short = true return 'O' end/" \
     'one who wants too much spoils the batch for those behind him'
@@ -255,6 +255,8 @@ mutant real_void H10 schema/sql/0003_orders.sql \
 mutant real_paid H21 schema/sql/0012_return_mover.sql \
     's/WHEN 7 THEN o\.state IN \(2, 3\)/WHEN 7 THEN o.state IN (2, 3, 4)/' \
     'what is paid can be cancelled' sim/real
+mutant real_settle 3.4 schema/sql/0004_shop.sql 's/AND o\.state IN \(2, 3\)\) THEN/AND false) THEN/' \
+    'a sale is settled while orders are unpaid' 'sim/real --shards 1'
 mutant sync_wait H12 broker/pg/link.c 's/self->doubtful = true;//' \
     'a cancelled wait for a standby counts as a commit' contract/test_pg_standby
 mutant noscript H18 broker/redis/redis.c 's/reply_is_error\(reply, "NOSCRIPT"\) \&\& /false \&\& /' \
@@ -332,7 +334,10 @@ run_test() { # "test NAME: what failed in it"
 try() {
     local name=$1 folder=$work/$1 line= began=$EPOCHREALTIME test options
     test=$(cat "$work/$1.test") options=
-    [[ $test = --* ]] && options=$test test=
+    case $test in
+    --*) options=$test test= ;;
+    'sim/real '*) options=${test#sim/real } test=sim/real ;;
+    esac
     mkdir -p "$folder"
     if make_mutant "$name" >"$folder/log" 2>&1; then
         began=$EPOCHREALTIME
@@ -360,7 +365,7 @@ done <"$work/names")}
 controls=
 for name in $names; do
     test=$(cat "$work/$name.test")
-    [[ -z $test || $test = sim/real || $test = --* || -e $work/${test//\//-}.test ]] && continue
+    [[ -z $test || $test = sim/real* || $test = --* || -e $work/${test//\//-}.test ]] && continue
     for part in file sed; do : >"$work/${test//\//-}.$part"; done
     printf '%s' "$test" >"$work/${test//\//-}.test"
     controls="$controls ${test//\//-}"
