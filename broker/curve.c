@@ -9,6 +9,8 @@
 #include "broker/crash.h"
 #include "broker/keys.h"
 
+enum { FILE_MAX = 65536 };
+
 bool curve_published(const char *public_key) {
     static const char *const printed[] = { "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID",
                                            "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7" };
@@ -116,11 +118,14 @@ static bool read_pair(const char *file, bool secret, struct curve *self, char *e
     struct stat status;
     memset(self, 0, sizeof *self);
     if (stat(file, &status) != 0) return complain(error, size, file, strerror(errno));
-    if (!S_ISREG(status.st_mode) || status.st_size > 65536)
+    if (!S_ISREG(status.st_mode) || status.st_size > FILE_MAX)
         return complain(error, size, file, "is no key file");
     if (secret && !keys_private(file, status.st_mode))
         return complain(error, size, file, "must be readable by its owner only");
-    zconfig_t *root = zconfig_load(file);
+    /* Not zconfig_load(): what is no configuration costs it memory that nobody frees. */
+    zchunk_t *text = zchunk_slurp(file, FILE_MAX);
+    zconfig_t *root = text != NULL ? zconfig_chunk_load(text) : NULL;
+    zchunk_destroy(&text);
     if (root == NULL) return complain(error, size, file, "is no key file");
     bool good =
         take(root, "metadata/name", self->name, sizeof self->name) &&

@@ -183,7 +183,7 @@ static void set_phase(struct world *world, struct session *session, enum phase p
         totals.waits++;
     }
     if (phase == GATE) totals.gates++;
-    session->phase = phase;
+    session->phase = (uint8_t)phase;
     switch (phase) {
     case AWAY: on_away(world, session); return;
     case AGAIN: plan(world, session, lane_timeout(session->lane, world->now)); return;

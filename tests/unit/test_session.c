@@ -405,10 +405,10 @@ static void test_ban(void **state) {
 /* The end of one command and the next one in a batch: each is about its own account. */
 static void test_two_operators(void **state) {
     (void)state;
-    struct user_ban ann = { .user = text_of("ann@example.org") };
+    struct user_ban ban = { .user = text_of("ann@example.org") };
     struct user_kick ben = { .user = text_of("ben@example.com") };
     struct rows_end end = { .what = MSG_user_end };
-    give_to(5, PORT_door, MSG_user_ban, &ann);
+    give_to(5, PORT_door, MSG_user_ban, &ban);
     struct message both[] = {
         { { .type = MSG_rows_end, .from = PORT_pg_shop, .origin = PORT_door, .request = 5 }, &end },
         { { .type = MSG_user_kick, .from = PORT_door, .origin = PORT_door, .request = 6 }, &ben },
