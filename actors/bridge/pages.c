@@ -173,9 +173,8 @@ static void render_lots(const struct bridge *self, const struct bridge_sale *sal
 
 /* A sale whose page does not fit keeps its last one; PAGE_MAX holds 100 lots with long titles. */
 static void render(const struct bridge *self, struct bridge_sale *sale, struct outbox *out) {
-    char *memory = outbox_text(out, PAGE_MAX);
-    struct json_out lots = { .at = memory, .capacity = PAGE_MAX };
-    struct json_out page = { .at = sale->page, .capacity = PAGE_MAX };
+    struct json_out lots = { .at = outbox_text(out, PAGE_MAX), .capacity = PAGE_MAX };
+    struct json_out page = { .at = outbox_text(out, PAGE_MAX), .capacity = PAGE_MAX };
     render_lots(self, sale, &lots);
     struct sale_view view = { .sale_id = sale->sale_id,
                               .title = text_of(sale->title),
@@ -186,6 +185,7 @@ static void render(const struct bridge *self, struct bridge_sale *sale, struct o
     json_write(&page, message_type(MSG_sale_view), &view);
     sale->dirty = false;
     if (lots.full || page.full) return;
+    memcpy(sale->page, page.at, page.size);
     sale->page_size = (uint32_t)page.size;
     etag_of(sale->etag, sale->page, page.size);
 }

@@ -445,6 +445,47 @@ static void test_pages(void **state) {
     assert_non_null(memmem(page->body.at, page->body.size, "\"available\":0", 13));
 }
 
+static void lots_to(int64_t from, int64_t until) {
+    char title[201];
+    memset(title, 't', 200);
+    title[200] = 0;
+    for (int64_t id = from; id < until; id++) {
+        struct lot_view lot = { .lot_id = id,
+                                .sale_id = SALE,
+                                .sku_id = 3,
+                                .title = text_of(title),
+                                .price = { 1999, "CNY" },
+                                .allocated = 10,
+                                .per_buyer_limit = 1,
+                                .version = 1 };
+        give(MSG_lot_view, &lot, ACTOR_catalogue, NOBODY, 0);
+    }
+}
+
+static void test_page_that_does_not_fit(void **state) {
+    (void)state;
+    static char last[PAGE_MAX];
+    struct sale_get get = { .sale_id = SALE };
+    snapshot();
+    lots_to(100, 140);
+    give(MSG_sale_get, &get, PORT_http, PORT_http, 1);
+    const struct page *page = only(PORT_http, MSG_page);
+    uint32_t size = page->body.size;
+    assert_in_range(size, 40 * 200, PAGE_MAX);
+    memcpy(last, page->body.at, size);
+    struct sale_view sale = { .sale_id = SALE, /* So that what comes first differs. */
+                              .title = text_of("Saturday"),
+                              .state = sale_state_paused,
+                              .closes_at = 1,
+                              .version = 2 };
+    give(MSG_sale_view, &sale, ACTOR_catalogue, NOBODY, 0);
+    lots_to(140, 500);
+    give(MSG_sale_get, &get, PORT_http, PORT_http, 1);
+    page = only(PORT_http, MSG_page);
+    assert_int_equal(page->body.size, size);
+    assert_memory_equal(page->body.at, last, size);
+}
+
 static void test_list_pages_through(void **state) {
     (void)state;
     for (int64_t id = 1; id <= 5; id++) {
@@ -534,6 +575,7 @@ int main(void) {
         TEST(test_settings_that_change),
         TEST(test_rate_and_revocation),
         TEST(test_pages),
+        TEST(test_page_that_does_not_fit),
         TEST(test_list_pages_through),
         TEST(test_sales_put_away_make_room),
         TEST(test_receipts),
